@@ -1,0 +1,1 @@
+"""Put results where people look: topics to ClickHouse, and from there to a terminal or a Parquet file."""

@@ -1,0 +1,215 @@
+"""Messages to rows: one table of columns for each table of the store, each column with the value it takes.
+
+A row depends on its record alone, so the same record always gives the same row. Where a message leaves a text out the
+row holds an empty one; numbers and times that are left out are null.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from schemas.codec import DecodeFailure, decode
+from schemas.dead_letter import PREFIX
+from schemas.decision import Decision, Prediction
+from schemas.fields import Message
+from schemas.label import Label
+from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PREDICTIONS, Topic
+
+Row = tuple[Any, ...]
+Read = TypeVar("Read")
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+TIME_MS_MAX = 4_102_444_799_999
+"""End of the year 2099, to which the timestamp of a dead letter is cut: its sender chose it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as Kafka gave it. `timestamp_ms` is what its writer set, or when the broker had it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record of `fraud.dead-letters.v1`, with the headers that say why taken apart from the sender's."""
+
+    facts: Mapping[str, str]
+    key: str
+    value: str
+    value_bytes: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Read]):
+    """One column of a table: its name and where its value comes from."""
+
+    name: str
+    value: Callable[[Read, Record], Any]
+
+
+PREDICTION: tuple[Column[Prediction], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction.transaction_id),
+    Column("card", lambda read, _: read.transaction.card),
+    Column("merchant", lambda read, _: read.transaction.merchant),
+    Column("amount_minor", lambda read, _: read.transaction.amount_minor),
+    Column("currency", lambda read, _: read.transaction.currency),
+    Column("event_time", lambda read, _: read.transaction.event_time_ms),
+    Column("customer", lambda read, _: read.transaction.customer or ""),
+    Column("terminal", lambda read, _: read.transaction.terminal or ""),
+    Column("utc_offset_minutes", lambda read, _: read.transaction.utc_offset_minutes),
+    Column("mcc", lambda read, _: read.transaction.mcc or ""),
+    Column("channel", lambda read, _: read.transaction.channel),
+    Column("entry_mode", lambda read, _: read.transaction.entry_mode),
+    Column("bin", lambda read, _: read.transaction.bin or ""),
+    Column("issuer_country", lambda read, _: read.transaction.issuer_country or ""),
+    Column("merchant_country", lambda read, _: read.transaction.merchant_country or ""),
+    Column("ip_country", lambda read, _: read.transaction.ip_country or ""),
+    Column("shipping_country", lambda read, _: read.transaction.shipping_country or ""),
+    Column("device", lambda read, _: read.transaction.device or ""),
+    Column("ip", lambda read, _: read.transaction.ip or ""),
+    Column("email", lambda read, _: read.transaction.email or ""),
+    Column("traceparent", lambda read, _: read.transaction.traceparent or ""),
+    Column("features", lambda read, _: read.features),
+    Column("late_ms", lambda read, _: read.late_ms),
+    Column("positions", lambda read, _: read.positions),
+    Column("model_version", lambda read, _: read.model_version or ""),
+    Column("policy_version", lambda read, _: read.policy_version),
+    Column("code_version", lambda read, _: read.code_version),
+    Column("rule_hits", lambda read, _: read.rule_hits),
+    Column("score", lambda read, _: read.score),
+    Column("probability", lambda read, _: read.probability),
+    Column("propensity", lambda read, _: read.propensity),
+    Column("mode", lambda read, _: read.mode),
+    Column("action", lambda read, _: read.action),
+    Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
+    Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
+    Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
+    Column("decided_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+DECISION: tuple[Column[Decision], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction_id),
+    Column("card", lambda read, _: read.card or ""),
+    Column("event_time", lambda read, _: read.event_time_ms),
+    Column("action", lambda read, _: read.action),
+    Column("mode", lambda read, _: read.mode),
+    Column("score", lambda read, _: read.score),
+    Column("probability", lambda read, _: read.probability),
+    Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
+    Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
+    Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
+    Column("model_version", lambda read, _: read.model_version or ""),
+    Column("policy_version", lambda read, _: read.policy_version),
+    Column("traceparent", lambda read, _: read.traceparent or ""),
+    Column("decided_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+DEAD_LETTER: tuple[Column[Refused], ...] = (
+    Column("topic", lambda read, _: read.facts["topic"]),
+    Column("partition", lambda read, _: int(read.facts["partition"])),
+    Column("offset", lambda read, _: int(read.facts["offset"])),
+    Column("stage", lambda read, _: read.facts["stage"]),
+    Column("reason", lambda read, _: read.facts["exception.class.name"]),
+    Column("detail", lambda read, _: read.facts["exception.message"]),
+    Column("sent_at", lambda _, record: min(max(record.timestamp_ms, 0), TIME_MS_MAX)),
+    Column("key", lambda read, _: read.key),
+    Column("value", lambda read, _: read.value),
+    Column("value_bytes", lambda read, _: read.value_bytes),
+    Column("value_sha256", lambda read, _: read.facts.get("value.sha256", "")),
+    Column("headers", lambda read, _: read.headers),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+LABEL: tuple[Column[Label], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction_id),
+    Column("card", lambda read, _: read.card),
+    Column("merchant", lambda read, _: read.merchant),
+    Column("revision", lambda read, _: read.revision),
+    Column("verdict", lambda read, _: read.verdict),
+    Column("source", lambda read, _: read.source),
+    Column("occurred_at", lambda read, _: read.occurred_at_ms),
+    Column("reported_at", lambda read, _: read.reported_at_ms),
+    Column("fraud_type", lambda read, _: read.fraud_type or ""),
+    Column("reason_code", lambda read, _: read.reason_code or ""),
+    Column("amount_minor", lambda read, _: read.amount_minor),
+    Column("currency", lambda read, _: read.currency or ""),
+    Column("stored_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """What becomes of one topic: the table its rows go to, their columns, and the view that shows each once."""
+
+    topic: Topic
+    table: str
+    view: str
+    columns: tuple[str, ...]
+    to_row: Callable[[Record], Row | DecodeFailure]
+
+
+def _message_sink(
+    topic: Topic,
+    table: str,
+    kind: type[AnyMessage],
+    columns: tuple[Column[AnyMessage], ...],
+) -> Sink:
+    values = tuple(column.value for column in columns)
+
+    def to_row(record: Record) -> Row | DecodeFailure:
+        read = decode(kind, record.value)
+        if isinstance(read, DecodeFailure):
+            return read
+        return tuple([value(read, record) for value in values])
+
+    return Sink(topic, table, f"v_{table}", tuple(column.name for column in columns), to_row)
+
+
+def dead_letter_row(record: Record) -> Row | DecodeFailure:
+    """Return the row of a dead letter, or why its headers do not say what it is.
+
+    >>> dead_letter_row(Record("t", 0, 7, 0, b"k", b"{"))
+    DecodeFailure(reason='invalid', detail="a header is missing: 'topic'")
+    """
+    headers = {name: _text(content) for name, content in record.headers}
+    facts = {name.removeprefix(PREFIX): text for name, text in headers.items() if name.startswith(PREFIX)}
+    try:
+        read = Refused(
+            facts=facts,
+            key=_text(record.key),
+            value=_text(record.value),
+            value_bytes=int(facts.get("value.bytes", len(record.value or b""))),
+            headers={name: text for name, text in headers.items() if not name.startswith(PREFIX)},
+        )
+        return tuple([column.value(read, record) for column in DEAD_LETTER])
+    except KeyError as missing:
+        return DecodeFailure("invalid", f"a header is missing: {missing}")
+    except ValueError:
+        return DecodeFailure("invalid", "a header that should be a number is none")
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "backslashreplace")
+
+
+SINKS: tuple[Sink, ...] = (
+    _message_sink(PREDICTIONS, "predictions", Prediction, PREDICTION),
+    _message_sink(DECISIONS, "decisions", Decision, DECISION),
+    Sink(DEAD_LETTERS, "dead_letters", "v_dead_letters", tuple(column.name for column in DEAD_LETTER), dead_letter_row),
+    _message_sink(LABELS, "labels", Label, LABEL),
+)

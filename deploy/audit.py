@@ -1,0 +1,78 @@
+"""Was every transaction answered once, and stored once? Read back from the topics and the store."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.system import System, read_topic
+from schemas.codec import DecodeFailure, decode
+from schemas.decision import Decision
+from schemas.topics import DECISIONS, TRANSACTIONS
+from schemas.transaction import Transaction
+
+
+@dataclass
+class Answers:
+    """What was found. A transaction is one (card, id), however often a gateway sent it."""
+
+    transactions: int = 0
+    decisions: int = 0
+    decisions_repeated: int = 0
+    decisions_missing: int = 0
+    predictions_stored: int = 0
+    predictions_missing: int = 0
+    decisions_stored: int = 0
+    actions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing, repeated or not stored."""
+        return not (
+            self.decisions_missing
+            or self.decisions_repeated
+            or self.predictions_missing
+            or sum(self.actions.values()) != self.decisions_stored
+        )
+
+
+def audit_answers(system: System) -> Answers:
+    """Read everything back. No sink may be running."""
+    prefix, bootstrap = system.settings.topic_prefix, system.broker.bootstrap
+    sent: set[tuple[str, str]] = set()
+    for message in read_topic(bootstrap, prefix + TRANSACTIONS.name):
+        transaction = decode(Transaction, message.value())
+        # What is refused for its key or its time is answered as invalid, and counted with the dead letters.
+        if not isinstance(transaction, DecodeFailure):
+            sent.add((transaction.card, transaction.transaction_id))
+    decided: Counter[tuple[str | None, str]] = Counter()
+    invalid: set[str] = set()
+    actions: Counter[str] = Counter()
+    unpredicted = 0  # where the core failed there is an answer and no prediction
+    for message in read_topic(bootstrap, prefix + DECISIONS.name):
+        decision = decode(Decision, message.value())
+        assert not isinstance(decision, DecodeFailure), decision
+        actions[decision.action] += 1
+        if decision.action == "invalid":
+            invalid.add(decision.transaction_id)
+        else:
+            decided[decision.card, decision.transaction_id] += 1
+            unpredicted += decision.mode == "fallback"
+    sent = {each for each in sent if each in decided or each[1] not in invalid}
+    stored = _stored(system)
+    return Answers(
+        transactions=len(sent),
+        decisions=len(decided),
+        decisions_repeated=sum(decided.values()) - len(decided),
+        decisions_missing=len(sent - decided.keys()),
+        predictions_stored=stored["predictions"],
+        predictions_missing=len(decided) - unpredicted - stored["predictions"],
+        decisions_stored=stored["decisions"],
+        actions=dict(sorted(actions.items())),
+    )
+
+
+def _stored(system: System) -> dict[str, Any]:
+    return {
+        "predictions": system.query("SELECT count() AS rows FROM v_predictions")[0]["rows"],
+        "decisions": system.query("SELECT count() AS rows FROM v_decisions")[0]["rows"],
+    }

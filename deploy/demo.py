@@ -1,0 +1,200 @@
+"""The main job on this machine: payments in, one stored decision each out.
+
+Starts a Kafka broker, workers, the sink into the embedded ClickHouse and a source of payments, shows what happens, and
+at the end reads everything back. Exit status: 0 every transaction was answered once and stored, 1 one was not.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from deploy.audit import Answers, audit_answers
+from deploy.meter import Meter
+from deploy.processes import Process, log_tail
+from deploy.system import System
+from deploy.warm_up import warm_up
+
+SUMMARY_INTERVAL_S = 2.0
+DRAIN_TIMEOUT_S = 3_600.0
+SETTLE_S = 3.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo and return the exit status."""
+    flags = _parser().parse_args(arguments)
+    if problem := _problem(flags):
+        sys.stderr.write(f"{problem}\n")
+        return 2
+    data_dir = flags.data or Path(tempfile.mkdtemp(prefix="fraud-demo-"))
+    data_dir.mkdir(parents=True, exist_ok=True)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        return _run(flags, data_dir, stopping)
+    except RuntimeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        if not flags.data:
+            shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def _problem(flags: argparse.Namespace) -> str | None:
+    if not flags.input:
+        given = [name for name in ("mapping", "speed", "flat_out") if getattr(flags, name)]
+        return f"--{given[0].replace('_', '-')} goes with --input" if given else None
+    if not flags.mapping:
+        return "--input needs --mapping: a shipped name (handbook) or a TOML file"
+    if not flags.input.is_file():
+        return f"{flags.input} is no file"
+    return (
+        "--rate, --speed and --flat-out exclude one another" if flags.rate and (flags.speed or flags.flat_out) else None
+    )
+
+
+def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -> int:
+    started = time.monotonic()
+    with System(data_dir, workers=flags.workers) as system:
+        _say(f"Kafka {system.broker.bootstrap}, data and logs in {system.data_dir}")
+        system.start_workers()
+        system.start_sink()
+        warm_up(system.broker.bootstrap)
+        if not system.wait_until_ready(120.0):
+            raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
+        # Compiling, and the sink's first look at its store, go on for a moment after all have answered.
+        stopping.wait(SETTLE_S)
+        _say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops")
+        meter = Meter(system.settings)
+        source = system.process("producer", _source_arguments(flags))
+        with source:
+            _watch(source, meter, stopping, seconds=flags.seconds if flags.input else None)
+            source.terminate()
+        _say("draining")
+        drained = system.wait_until_drained(DRAIN_TIMEOUT_S)
+        time.sleep(1.0)
+        meter.close()
+        for worker in system.workers:
+            worker.terminate()
+        system.stop_sink()
+        answers = audit_answers(system)
+        report = _report(system, meter, answers, _last_json(source.log_path))
+    if source.exit_code:
+        sys.stderr.write(f"the producer failed: {log_tail(source.log_path)}\n")
+    _say(_verdict(report))
+    if flags.json:
+        sys.stdout.write(json.dumps(report) + "\n")
+    return 0 if answers.complete and drained and not source.exit_code else 1
+
+
+def _source_arguments(flags: argparse.Namespace) -> list[str]:
+    if flags.input:
+        pace = (
+            ["--flat-out"] if flags.flat_out
+            else ["--rate", str(flags.rate)] if flags.rate
+            else ["--speed", str(flags.speed or 1)]
+        )  # fmt: skip
+        arguments = ["replay", str(flags.input.resolve()), "--mapping", flags.mapping, *pace]
+    else:
+        arguments = ["simulate", "--rate", str(flags.rate or 50), "--seed", str(flags.seed)]
+        arguments += ["--seconds", str(flags.seconds)] if flags.seconds else []
+    delay = flags.label_delay or ("7d" if flags.input else "20s")
+    return ["producers", *arguments, "--label-delay", delay, "--json"]
+
+
+def _watch(source: Process, meter: Meter, stopping: threading.Event, *, seconds: float | None) -> None:
+    deadline = time.monotonic() + seconds if seconds else float("inf")
+    before, shown_at = (0, 0), time.monotonic()
+    while source.running and not stopping.is_set() and time.monotonic() < deadline:
+        stopping.wait(min(SUMMARY_INTERVAL_S, max(0.05, deadline - time.monotonic())))
+        now = time.monotonic()
+        rate_in, rate_out = ((new - old) / (now - shown_at) for new, old in zip(
+            (meter.published, meter.decided), before, strict=True
+        ))  # fmt: skip
+        before, shown_at = (meter.published, meter.decided), now
+        recent = meter.latency_ms(last=2_000)
+        actions = "  ".join(f"{action} {count:,}" for action, count in sorted(meter.actions.items()))
+        latency = f"p50 {recent['p50']:.0f} ms  p99 {recent['p99']:.0f} ms"
+        _say(f"in {rate_in:.0f}/s  out {rate_out:.0f}/s  {latency}  {actions}")
+
+
+def _report(system: System, meter: Meter, answers: Answers, produced: dict[str, Any]) -> dict[str, Any]:
+    counters = system.counters()
+    card, merchant = counters["card"], counters["merchant"]
+    return {
+        "transactions": answers.transactions,
+        "decisions": answers.decisions,
+        "decisions_repeated": answers.decisions_repeated,
+        "decisions_missing": answers.decisions_missing,
+        "dead_letters": card.get("dead_letters", 0) + merchant.get("dead_letters", 0),
+        "duplicates": card.get("duplicates", 0),
+        "predictions_stored": answers.predictions_stored,
+        "labels": produced.get("labels", 0),
+        "labels_pending": produced.get("labels_pending", 0),
+        "labels_applied": card.get("labels", 0),
+        "labels_learned": 0,
+        "model_versions": 0,
+        "actions": answers.actions,
+        "latency_ms": meter.latency_ms(),
+        "rate_in": meter.rate_in,
+        "rate_out": meter.rate_out,
+        "stages_restarted": sum(worker.restarts for worker in system.workers),
+    }
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    latency = report["latency_ms"]
+    return (
+        f"{report['transactions']:,} transactions: {report['decisions_missing']} without an answer,"
+        f" {report['decisions_repeated']} answered twice, {report['predictions_stored']:,} stored;"
+        f" latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
+    )
+
+
+def _last_json(log_path: Path) -> dict[str, Any]:
+    for line in reversed(log_path.read_text().splitlines()):
+        if line.startswith("{"):
+            found: dict[str, Any] = json.loads(line)
+            return found
+    return {}
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deploy/demo", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--seconds", type=float, help="how long payments come (default: until Ctrl-C or the input's end)"
+    )
+    parser.add_argument("--rate", type=float, metavar="TPS", help="transactions per second (simulated: default 50)")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes (default 1)")
+    parser.add_argument(
+        "--input", type=Path, metavar="FILE", help="a recorded CSV or Parquet file instead of a simulation"
+    )
+    parser.add_argument("--mapping", metavar="NAME|FILE", help="how its columns are read: handbook, or a TOML file")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--speed", type=float, metavar="X", help="times as fast as it happened (default 1)")
+    pace.add_argument("--flat-out", action="store_true", help="as fast as it goes")
+    parser.add_argument(
+        "--label-delay", metavar="DURATION", help="labels come so long after (20s simulated, 7d recorded)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the simulation (default 1)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="keep data and logs here (default: removed at the end)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as the last line, one JSON object")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""The whole system on one machine: a broker, workers and a sink, each a process of its own under supervision.
+
+The demo, the benchmarks and the fault runs all start it from here, so they run the same thing.
+"""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from deploy.broker import Broker
+from deploy.processes import Process, log_tail
+from schemas.settings import Settings
+from schemas.topics import LABELS, PROFILED, TRANSACTIONS
+from schemas.topics_to_kafka import create_topics
+from streams.exactly_once import POSITION_KEY
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGE_INPUTS = (TRANSACTIONS, LABELS, PROFILED)
+
+
+class System:
+    """Broker, workers and sink on a data directory.
+
+    Parameters
+    ----------
+    worker_session_timeout_ms : how long a silent worker keeps its partitions.
+    broker : one to use instead of starting one; it is not stopped either.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        workers: int = 1,
+        worker_session_timeout_ms: int = 10_000,
+        broker: Broker | None = None,
+        broker_properties: Mapping[str, str] | None = None,
+        topic_prefix: str = "",
+    ) -> None:
+        # A local system is complete in itself: a shell set up for a real cluster must not reach into it, nor it out.
+        for name in [name for name in os.environ if name.startswith("FRAUD_")]:
+            del os.environ[name]
+        self.data_dir = data_dir.resolve()
+        self.logs_dir = self.data_dir / "logs"
+        self.logs_dir.mkdir(parents=True, exist_ok=True)
+        self._own_broker = broker is None
+        self._sink_log_start = 0
+        self.broker = broker or Broker(self.data_dir / "kafka", properties=broker_properties)
+        self.workers: list[Process] = []
+        self.sink: Process | None = None
+        self._workers_wanted = workers
+        self._session_timeout_ms = worker_session_timeout_ms
+        self._topic_prefix = topic_prefix
+
+    def __enter__(self) -> Self:
+        if self._own_broker:
+            (self.data_dir / "kafka").mkdir(exist_ok=True)
+            self.broker.start()
+        create_topics(self.settings)
+        # A consumer that never joins the workers' group, only asks what it has committed.
+        self._observer = Consumer(
+            {
+                "bootstrap.servers": self.broker.bootstrap,
+                "group.id": f"{self._topic_prefix}{self.settings.application_id}",
+                "enable.auto.commit": False,
+                "log_level": 2,
+            }
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in [*self.workers, *([self.sink] if self.sink else [])]:
+            process.terminate(grace_s=10)
+        self._observer.close()
+        if self._own_broker:
+            self.broker.stop()
+
+    @property
+    def settings(self) -> Settings:
+        """What the processes are given, as settings."""
+        return Settings.model_validate(
+            {
+                "kafka_bootstrap": self.broker.bootstrap,
+                "data_dir": self.data_dir / "store",
+                "session_timeout_ms": self._session_timeout_ms,
+                "topic_prefix": self._topic_prefix,
+            }
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processes are given, as variables."""
+        # All of them, so that none of the caller's own FRAUD_* variables reaches a part of the system only.
+        settings = self.settings.model_dump(mode="json")
+        return {f"FRAUD_{name.upper()}": str(value) for name, value in settings.items()} | {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        }
+
+    def process(self, name: str, arguments: Sequence[str], *, restart: bool = False, **environment: str) -> Process:
+        """Return a process of ours, not started."""
+        return Process(
+            [sys.executable, "-P", "-m", *arguments],
+            log_path=self.logs_dir / f"{name}.log",
+            env=self.environment | environment,
+            restart=restart,
+        )
+
+    def start_workers(self, number: int | None = None) -> None:
+        """Start workers."""
+        for _ in range(self._workers_wanted if number is None else number):
+            name = f"worker-{len(self.workers) + 1}"
+            worker = self.process(name, ["streams", "worker"], restart=True, FRAUD_WORKER_ID=name)
+            self.workers.append(worker.start())
+
+    def start_sink(self) -> None:
+        """Start the sink into the embedded store."""
+        self.sink = self.process("sink", ["consumers", "sink", "--json"], restart=True)
+        # Storing may lag: on a machine for everything it gives way to deciding.
+        self.sink.argv[:0] = ["nice", "-n", "10"]
+        self._sink_log_start = self.sink.log_path.stat().st_size if self.sink.log_path.exists() else 0
+        self.sink.start()
+
+    def stop_sink(self) -> None:
+        """Stop the sink, then let another run store what is left."""
+        if self.sink:
+            self.sink.terminate(grace_s=20)
+        self.run("sink-rest", ["consumers", "sink", "--until-idle", "1", "--json"])
+
+    def run(self, name: str, arguments: Sequence[str]) -> str:
+        """Run a command of ours to its end and return what it printed. Raises RuntimeError when it failed."""
+        log_path = self.logs_dir / f"{name}.log"
+        with log_path.open("ab") as log:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", *arguments],
+                env={**os.environ, **self.environment},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments[:2])} failed: {log_tail(log_path)}")
+        return done.stdout
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a query on the store; no sink may be running."""
+        return [json.loads(line) for line in self.run("query", ["consumers", "query", "--json", sql]).splitlines()]
+
+    def _committed(self) -> dict[tuple[str, int], int]:
+        """Return how far every input is processed, as the workers' group tells; negative where it tells nothing yet."""
+        try:
+            told = self._observer.committed(list(self._inputs()), timeout=10)
+        except KafkaException:  # the broker has not made the topic of group offsets yet, or is down
+            told = [TopicPartition(at.topic, at.partition, -1) for at in self._inputs()]
+        return {(at.topic, at.partition): at.offset for at in told}
+
+    def _inputs(self) -> Iterator[TopicPartition]:
+        for topic in STAGE_INPUTS:
+            for partition in range(topic.partitions(self.settings.partitions)):
+                yield TopicPartition(self._topic_prefix + topic.name, partition)
+
+    def lag(self) -> int:
+        """Return how many offsets the workers have still to process."""
+        committed = self._committed()
+        ends = {at: self._observer.get_watermark_offsets(TopicPartition(*at), timeout=10) for at in committed}
+        return sum(max(0, high - max(0, committed[at])) for at, (_, high) in ends.items())
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Wait until every task is open and has told where it is, and the sink reads; False when it took too long."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self._sink_reads() and min(self._committed().values()) >= 0:
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _sink_reads(self) -> bool:
+        if self.sink is None:
+            return True
+        return (
+            re.search(rb"reading \d+ partitions", self.sink.log_path.read_bytes()[self._sink_log_start :]) is not None
+        )
+
+    def wait_until_drained(self, timeout_s: float) -> bool:
+        """Wait until nothing is left to process; False when it took too long."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.lag() == 0:
+                return True
+            time.sleep(0.5)
+        return False
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return what every stage has counted, from the committed positions in the state logs."""
+        totals: dict[str, dict[str, int]] = {}
+        for stage in ("card", "merchant"):
+            counts: dict[str, int] = {}
+            for value in self._positions(f"{self._topic_prefix}fraud.{stage}-state.v1").values():
+                for name, count in json.loads(value)["counters"].items():
+                    counts[name] = counts.get(name, 0) + count
+            totals[stage] = counts
+        return totals
+
+    def _positions(self, topic: str) -> dict[int, bytes]:
+        return {
+            message.partition(): message.value()
+            for message in read_topic(self.broker.bootstrap, topic)
+            if message.key() == POSITION_KEY
+        }
+
+
+def read_topic(bootstrap: str, topic: str) -> list[Any]:
+    """Return every committed record of a topic up to its end now, partition by partition in offset order."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "read-topic",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
+        }
+    )
+    partitions = [
+        TopicPartition(topic, at, 0) for at in consumer.list_topics(topic, timeout=30).topics[topic].partitions
+    ]
+    # Somebody may be writing: what comes after this moment is not asked for.
+    unread = {at.partition: _end(consumer, at) for at in partitions}
+    unread = {partition: end for partition, end in unread.items() if end}
+    consumer.assign(partitions)
+    records: list[Any] = []
+    while unread:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        partition, error = message.partition(), message.error()
+        if error is None:
+            if (message.offset() or 0) < unread.get(partition or 0, 0):
+                records.append(message)
+            else:
+                unread.pop(partition or 0, None)
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes carry an underscore
+            unread.pop(partition or 0, None)
+        elif not error.retriable():
+            raise KafkaException(error)
+    consumer.close()
+    return sorted(records, key=lambda message: (message.partition(), message.offset()))
+
+
+def _end(consumer: Consumer, partition: TopicPartition) -> int:
+    for _ in range(60):
+        with contextlib.suppress(KafkaException):  # a broker that has just started may not lead the partition yet
+            return consumer.get_watermark_offsets(partition, timeout=10)[1]
+        time.sleep(0.5)
+    raise RuntimeError(f"{partition.topic}-{partition.partition} has no leader")

@@ -1,0 +1,84 @@
+"""What was said about a transaction: the public answer, and the full record behind it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.fields import Action, CardToken, Features, Identifier, Message, Mode, Number, Positions, Text, TimeMs
+from schemas.label import Label
+from schemas.transaction import Transaction
+
+Score = Annotated[int, Field(ge=0, le=1000)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Reason(Message):
+    """Why: a stable code for machines, a sentence for people, and what it added to the score (log-odds), if known."""
+
+    code: str
+    text: Text
+    contribution: float | None = None
+
+
+class Profiled(Message):
+    """A transaction with its card's features, or a label on its way to the merchant. The record's key is the merchant.
+
+    Exactly one of `transaction` and `label` is given.
+    """
+
+    transaction: Transaction | None = None
+    label: Label | None = None
+    features: Features = Field(default_factory=dict, description="The card's features at this transaction.")
+    late_ms: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="How far behind the newest event of its card this one was, in event time."
+    )
+    positions: Positions
+
+
+class Prediction(Message):
+    """Everything a decision was made from, enough to make it again."""
+
+    transaction: Transaction
+    features: Features
+    late_ms: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="How far behind the newest event of its merchant this one was, in event time."
+    )
+    positions: Positions = Field(description="Where every input this depended on had been read to.")
+    model_version: str | None = Field(default=None, description="None when rules alone decided.")
+    policy_version: str
+    code_version: str
+    rule_hits: tuple[str, ...] = ()
+    score: Score | None = Field(default=None, description="0 to 1000; 600 is where acting starts to pay.")
+    probability: Probability | None = Field(default=None, description="Calibrated probability of fraud.")
+    propensity: Probability = Field(default=1.0, description="Probability with which this action was drawn.")
+    mode: Mode
+    action: Action
+    reasons: tuple[Reason, ...] = ()
+
+
+class Decision(Message):
+    """The answer to one transaction. Read `fraud.decisions.v1` with isolation level `read_committed`.
+
+    `invalid` answers a record that could not be accepted; then `card` is given only where it could be read.
+    """
+
+    transaction_id: Identifier
+    card: CardToken | None = None
+    action: Action
+    mode: Mode
+    score: Score | None = None
+    probability: Probability | None = None
+    reasons: tuple[Reason, ...] = ()
+    model_version: str | None = None
+    policy_version: str
+    event_time_ms: TimeMs | None = Field(default=None, description="The transaction's own time.")
+    traceparent: str | None = None
+
+
+class ShadowScore(Message):
+    """What a challenger would have said."""
+
+    transaction_id: Identifier
+    card: CardToken
+    model_version: str
+    probability: Number

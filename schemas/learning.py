@@ -1,0 +1,86 @@
+"""What learning and governing write: training records, model versions, policy versions, controls."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from schemas.fields import CardToken, Features, Identifier, MerchantToken, Message, Positions, Text, TimeMs, Verdict
+from schemas.label import LabelSource
+
+
+class TrainingRecord(Message):
+    """One label joined to the features stored when the decision was made. Identity: (card, transaction, revision)."""
+
+    transaction_id: Identifier
+    card: CardToken
+    merchant: MerchantToken
+    revision: Annotated[int, Field(ge=0)]
+    verdict: Verdict
+    source: LabelSource
+    weight: Annotated[float, Field(gt=0)] = Field(description="How many examples this one stands for.")
+    features: Features
+    probability: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="What was predicted then, for prequential evaluation."
+    )
+    model_version: str | None = None
+    occurred_at_ms: TimeMs
+    reported_at_ms: TimeMs
+    positions: Positions
+
+
+class ModelVersion(Message):
+    """A snapshot of a model, immutable under its version, with its place in the training log."""
+
+    version: Identifier
+    parent: Identifier | None = None
+    training_offset: Annotated[int, Field(ge=0)] = Field(description="First offset that it has not learned.")
+    feature_schema: str = Field(description="Hash of the names and order of the features it takes.")
+    libraries: dict[str, str] = Field(description="Versions of the packages whose arithmetic it depends on.")
+    state: dict[str, Any] = Field(description="Coefficients and optimiser state; never a pickle.")
+    key_id: str
+    signature: str = Field(description="Ed25519 over the canonical JSON of all other fields, base64.")
+
+
+class PolicyRule(Message):
+    """One hard rule: a named condition over a feature, and the action it asks for."""
+
+    name: Identifier
+    feature: str
+    at_least: int | float
+    action: Literal["approve", "step_up", "review", "block"]
+    text: Text
+
+
+class PolicyVersion(Message):
+    """One whole policy document, immutable under its version."""
+
+    version: Identifier
+    rules: tuple[PolicyRule, ...]
+    author: Identifier
+    note: Text = ""
+
+
+class Control(Message):
+    """A command from a person: the audit log is the topic of these."""
+
+    control_id: Identifier
+    author: Identifier
+    kind: Literal["promote", "roll_back", "publish_policy", "list_entity", "replay_dead_letter", "stop"]
+    arguments: dict[str, str] = Field(default_factory=dict)
+    issued_at_ms: TimeMs
+    key_id: str
+    signature: str
+
+
+class Progress(Message):
+    """How far a worker's card tasks have come in event time, so that none runs far ahead on a backlog.
+
+    Advisory: it orders work, and no result depends on it. Watermarks of one task only grow, so of several workers'
+    words about a task the largest is right.
+    """
+
+    worker: Identifier
+    watermarks_ms: dict[str, int] = Field(
+        description="Task -> event time before which it writes nothing more, late events apart."
+    )
+    caught_up_at_ms: dict[str, int] = Field(description="Task -> wall clock when it last had nothing left to read.")

@@ -1,0 +1,109 @@
+"""The topics: one row each. Rooms join on these rows, and `schemas.topics_to_kafka` creates them.
+
+Partitioners: `murmur2` is the Java client's default for keyed records, and the one that a gateway in any language must
+use (librdkafka: `partitioner=murmur2_random`). `task` means the partition numbered as the writing task. `single` means
+one partition, one total order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from schemas.decision import Decision, Prediction, Profiled, ShadowScore
+from schemas.fields import DAY_MS, HOUR_MS, Message
+from schemas.label import Label, Outcome
+from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, TrainingRecord
+from schemas.transaction import Transaction
+
+Cleanup = Literal["delete", "compact"]
+Partitioner = Literal["murmur2", "task", "single"]
+
+FOREVER_MS = -1
+SOURCE_OF_RECORD_MS = 400 * DAY_MS
+"""Thirteen months: a year of seasons, and the longest dispute window of the card schemes (120 days after 540 at most is
+kept by archive)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: what flows, by which key, for how long.
+
+    `message` is None where the value is not one of our messages (dead letters keep the sender's bytes; state logs hold
+    pieces of state).
+    """
+
+    name: str
+    key: str
+    message: type[Message] | None
+    partitioner: Partitioner
+    retention_ms: int
+    cleanup: Cleanup = "delete"
+    value_bytes_max: int = 1_048_576
+    configs: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def partitions(self, default: int) -> int:
+        """Return how many partitions it has where the deployment's number is `default`."""
+        return 1 if self.partitioner == "single" else default
+
+
+# By default Kafka never compacts the active segment (1 GB, 7 days), so a restore would read days of superseded pieces.
+STATE_LOG = {
+    "segment.bytes": str(32 * 1024 * 1024),
+    "segment.ms": str(600_000),
+    "min.cleanable.dirty.ratio": "0.2",
+    "max.compaction.lag.ms": str(HOUR_MS),
+    "delete.retention.ms": str(DAY_MS),
+}
+
+TRANSACTIONS = Topic(
+    "payments.transactions.v1", "card", Transaction, "murmur2", SOURCE_OF_RECORD_MS, value_bytes_max=4_194_304
+)
+LABELS = Topic("payments.labels.v1", "card", Label, "murmur2", SOURCE_OF_RECORD_MS, value_bytes_max=4_194_304)
+OUTCOMES = Topic("payments.outcomes.v1", "card", Outcome, "murmur2", SOURCE_OF_RECORD_MS)
+PROFILED = Topic("fraud.profiled.v1", "merchant", Profiled, "murmur2", SOURCE_OF_RECORD_MS)
+PREDICTIONS = Topic("fraud.predictions.v1", "card", Prediction, "task", SOURCE_OF_RECORD_MS)
+DECISIONS = Topic("fraud.decisions.v1", "card", Decision, "task", SOURCE_OF_RECORD_MS)
+# Kept for ever, because a dead letter carries its sender's timestamp, and Kafka deletes by it: one dated 2018 would be
+# gone within minutes, whatever the sender meant by it.
+DEAD_LETTERS = Topic("fraud.dead-letters.v1", "the sender's", None, "task", FOREVER_MS)
+TRAINING = Topic("fraud.training.v1", "transaction", TrainingRecord, "single", FOREVER_MS)
+LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", Label, "murmur2", SOURCE_OF_RECORD_MS)
+MODELS = Topic(
+    "fraud.models.v1", "version or alias", ModelVersion, "single", FOREVER_MS, "compact", value_bytes_max=4_194_304
+)
+POLICIES = Topic("fraud.policies.v1", "version or alias", PolicyVersion, "single", FOREVER_MS, "compact")
+CONTROLS = Topic("fraud.controls.v1", "control", Control, "single", FOREVER_MS)
+SHADOW_SCORES = Topic("fraud.shadow-scores.v1", "card", ShadowScore, "task", 90 * DAY_MS)
+PROGRESS = Topic(
+    "fraud.progress.v1",
+    "worker",
+    Progress,
+    "single",
+    HOUR_MS,
+    "compact",
+    configs={"segment.ms": "600000", "max.compaction.lag.ms": "600000", "segment.bytes": str(8 * 1024 * 1024)},
+)
+CARD_STATE = Topic("fraud.card-state.v1", "piece of state", None, "task", FOREVER_MS, "compact", configs=STATE_LOG)
+MERCHANT_STATE = Topic(
+    "fraud.merchant-state.v1", "piece of state", None, "task", FOREVER_MS, "compact", configs=STATE_LOG
+)
+
+TOPICS: tuple[Topic, ...] = (
+    TRANSACTIONS,
+    LABELS,
+    OUTCOMES,
+    PROFILED,
+    PREDICTIONS,
+    DECISIONS,
+    DEAD_LETTERS,
+    TRAINING,
+    LABELS_WAITING,
+    MODELS,
+    POLICIES,
+    CONTROLS,
+    SHADOW_SCORES,
+    PROGRESS,
+    CARD_STATE,
+    MERCHANT_STATE,
+)
+BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -1,0 +1,113 @@
+"""Messages and rows of every table of the store, for the tests of the tables."""
+
+from typing import Any
+
+from consumers.rows import SINKS, Record, Row
+from consumers.warehouse import Warehouse
+from schemas.dead_letter import DeadLetter, Origin
+from schemas.decision import Decision, Prediction, Reason
+from schemas.fields import Message
+from schemas.label import Label
+from schemas.transaction import Transaction
+
+AT_MS = 1_522_540_800_000
+SINK = {sink.table: sink for sink in SINKS}
+
+
+def prediction(transaction_id: str = "tx-1", *, event_time_ms: int = AT_MS, **changes: Any) -> Prediction:
+    transaction = Transaction(
+        transaction_id=transaction_id,
+        card="card_a",
+        merchant="mer_b",
+        amount_minor=1_999,
+        currency="EUR",
+        event_time_ms=event_time_ms,
+        utc_offset_minutes=-120,
+        mcc="5411",
+    )
+    fields: dict[str, Any] = {
+        "transaction": transaction,
+        "features": {"card_amount_sum_1h": 12.5, "card_count_1h": 3},
+        "positions": {"payments.transactions.v1": (3, 41), "fraud.models.v1": (0, 2**40)},
+        "model_version": "m-1",
+        "policy_version": "p-1",
+        "code_version": "c-1",
+        "rule_hits": ("velocity", "new_device"),
+        "score": 612,
+        "probability": 0.25,
+        "mode": "normal",
+        "action": "review",
+        "reasons": (Reason(code="velocity", text="Many payments", contribution=1.5), Reason(code="rule", text="It's")),
+    }
+    return Prediction(**(fields | changes))
+
+
+def decision(**changes: Any) -> Decision:
+    fields: dict[str, Any] = {
+        "transaction_id": "tx-1",
+        "card": "card_a",
+        "action": "approve",
+        "mode": "normal",
+        "policy_version": "p-1",
+        "event_time_ms": AT_MS,
+    }
+    return Decision(**(fields | changes))
+
+
+def label(revision: int = 0, **changes: Any) -> Label:
+    fields: dict[str, Any] = {
+        "transaction_id": "tx-1",
+        "card": "card_a",
+        "merchant": "mer_b",
+        "revision": revision,
+        "verdict": "fraud",
+        "source": "chargeback",
+        "occurred_at_ms": AT_MS,
+        "reported_at_ms": AT_MS + 86_400_000 * (revision + 1),
+    }
+    return Label(**(fields | changes))
+
+
+def dead_letter_record(offset: int = 0, value: bytes | None = b"{\xff", timestamp_ms: int = AT_MS) -> Record:
+    origin = Origin(
+        topic="payments.transactions.v1",
+        partition=3,
+        offset=41,
+        timestamp_ms=timestamp_ms,
+        key=b"card_a",
+        value=value,
+        headers=(("traceparent", b"00-1"), ("empty", None)),
+    )
+    letter = DeadLetter(origin=origin, stage="card", reason="not_json", detail="EOF at column 1")
+    key, content, headers = letter.to_record()
+    return Record("fraud.dead-letters.v1", 2, offset, timestamp_ms, key, content, tuple(headers))
+
+
+def row(table: str, message: Message | Record, *, offset: int = 0, partition: int = 2) -> Row:
+    sink = SINK[table]
+    record = (
+        message
+        if isinstance(message, Record)
+        else Record(sink.topic.name, partition, offset, AT_MS + 5, b"card_a", message.model_dump_json().encode())
+    )
+    made = sink.to_row(record)
+    assert isinstance(made, tuple), made
+    assert made == sink.to_row(record)
+    return made
+
+
+def insert(warehouse: Warehouse, table: str, *rows: Row) -> None:
+    warehouse.insert_columns(table, dict(zip(SINK[table].columns, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+ROWS = {
+    "predictions": [row("predictions", prediction(f"tx-{n}"), offset=n) for n in range(3)]
+    + [row("predictions", prediction("bare", model_version=None, score=None, probability=None, reasons=()), offset=9)],
+    "decisions": [
+        row("decisions", decision(score=1, probability=1.0, reasons=prediction().reasons), offset=0),
+        row("decisions", decision(transaction_id="tx-2"), offset=1),
+        row("decisions", decision(action="invalid", card=None, event_time_ms=None), offset=2),
+    ],
+    "dead_letters": [row("dead_letters", dead_letter_record(n)) for n in range(2)],
+    "labels": [row("labels", label(n), offset=n) for n in range(3)],
+}

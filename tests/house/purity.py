@@ -1,0 +1,158 @@
+"""Nouns are pure, arrows do input and output; time, chance and the environment are arguments."""
+
+from tests.house.tree import ROOMS, Tree, calls, imports, is_in, modules, uses
+
+HOSTS = {
+    "producers/kafka_writer.py": "the producer client",
+    "producers/file_to_rows.py": "reads the recording that the user names",
+    "consumers/kafka_reader.py": "the consumer client",
+    "consumers/clickhouse_embedded.py": "the store in this process",
+    "consumers/clickhouse_native.py": "the store over the network",
+    "consumers/warehouse.py": "opens one of the two stores",
+    "streams/kafka_task_log.py": "a task's transactional producer",
+    "streams/kafka_consumer.py": "Faust's consumer",
+    "streams/progress.py": "the exchange of watermarks",
+    "streams/slot.py": "a task's place on the event loop",
+    "streams/tasks.py": "hosts tasks on an event loop, with threads that wait for Kafka",
+    "streams/app.py": "puts Faust, tasks and Kafka together",
+    "streams/code_version.py": "hashes its own source",
+    "schemas/settings.py": "the environment",
+}
+"""The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
+
+PLACES = frozenset(["clickhouse", "events", "file", "kafka", "migrations", "parquet", "rows", "topics"])
+"""Where arrows begin and end."""
+
+WORLDLY_MODULES = frozenset(
+    [
+        "aiohttp",
+        "aiokafka",
+        "asyncio",
+        "builtins",
+        "chdb",
+        "clickhouse_connect",
+        "clickhouse_driver",
+        "concurrent",
+        "confluent_kafka",
+        "ctypes",
+        "fcntl",
+        "faust",
+        "glob",
+        "http",
+        "importlib",
+        "io",
+        "logging",
+        "mmap",
+        "mode",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "requests",
+        "secrets",
+        "select",
+        "selectors",
+        "shutil",
+        "signal",
+        "socket",
+        "socketserver",
+        "sqlite3",
+        "ssl",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "time",
+        "urllib",
+    ]
+)
+HARMLESS_IN_THEM = frozenset(["pathlib.PurePath", "pathlib.PurePosixPath", "urllib.parse"])
+WORLDLY_NAMES = frozenset(
+    [
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "datetime.datetime.today",
+        "datetime.date.today",
+        "pandas.Timestamp.now",
+        "pandas.Timestamp.today",
+        "pandas.Timestamp.utcnow",
+        "uuid.uuid1",
+        "uuid.uuid4",
+        "open",
+        "input",
+        "print",
+        "breakpoint",
+        "__import__",
+        "eval",
+        "exec",
+    ]
+)
+SEEDED = frozenset(["random.Random", "numpy.random.default_rng", "numpy.random.Generator"])
+ENVIRONMENT = frozenset(["os.environ", "os.environb", "os.getenv", "os.getenvb", "schemas.settings.settings_or_exit"])
+
+
+def is_pure(path: str) -> bool:
+    """Return whether a module of a room or of schemas must do no input or output."""
+    name = path.rsplit("/", maxsplit=1)[-1].removesuffix(".py")
+    return path not in HOSTS and "_to_" not in name and name != "__main__"
+
+
+def nouns_do_no_input_or_output(tree: Tree) -> list[str]:
+    """A pure module imports nothing that reaches the world, calls no clock and no ambient chance, opens nothing."""
+    found = []
+    for path, source in modules(tree, *ROOMS, "schemas"):
+        if not is_pure(path):
+            continue
+        found += [
+            f"{path}:{line}: imports {name}"
+            for line, name in imports(source)
+            if (is_in(name, WORLDLY_MODULES) and not is_in(name, HARMLESS_IN_THEM)) or not _is_pure_of_ours(name)
+        ]
+        found += [
+            f"{path}:{line}: uses {name}"
+            for line, name in sorted({*uses(source), *imports(source)})
+            if is_in(name, WORLDLY_NAMES) or name.startswith("pandas.read_") or _is_ambient_chance(name)
+        ]
+        found += [
+            f"{path}:{call.lineno}: {name} without a seed"
+            for call, name in calls(source)
+            if name in SEEDED and not call.args and not call.keywords
+        ]
+    return found
+
+
+def _is_pure_of_ours(name: str) -> bool:
+    """Return whether an imported name is not ours, or lies in a pure module of ours."""
+    parts = name.split(".")
+    if parts[0] not in {*ROOMS, "schemas"}:
+        return True
+    return all(is_pure("/".join(parts[:end]) + ".py") for end in range(2, len(parts) + 1))
+
+
+def _is_ambient_chance(name: str) -> bool:
+    return name.startswith(("random.", "numpy.random.")) and not is_in(name, SEEDED)
+
+
+def only_main_reads_the_environment(tree: Tree) -> list[str]:
+    """In the rooms the environment is read in `__main__` modules, by way of schemas/settings.py, and nowhere else."""
+    found = []
+    for path, source in modules(tree, *ROOMS, "schemas"):
+        if path.endswith("/__main__.py") or path == "schemas/settings.py":
+            continue
+        seen = {*uses(source), *imports(source)}
+        found += [f"{path}:{line}: reads {name}" for line, name in sorted(seen) if is_in(name, ENVIRONMENT)]
+        found += [
+            f"{path}:{call.lineno}: makes Settings, which reads the environment"
+            for call, name in calls(source)
+            if name == "schemas.settings.Settings"
+        ]
+    return found
+
+
+def arrows_join_known_places(tree: Tree) -> list[str]:
+    """A module that moves messages is called `<source>_to_<target>`, and both are places of the table."""
+    found = []
+    for path, _ in modules(tree, *ROOMS, "schemas"):
+        name = path.rsplit("/", maxsplit=1)[-1].removesuffix(".py")
+        if "_to_" in name and not (len(ends := name.split("_to_")) == 2 and PLACES.issuperset(ends)):
+            found.append(f"{path}: joins what is no place")
+    return found

@@ -1,0 +1,246 @@
+"""A profile against lists: features, duplicates, lateness, labels and their revisions, restores at any moment."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.fields import DAY_MS, HOUR_MS, Features, Verdict
+from schemas.label import Label
+from streams.detector.features import FEATURES, feature_names
+from streams.detector.profile import CARD, MERCHANT, Kind, Seen
+from streams.detector.state import State
+from streams.detector.window import RETENTION_MS
+
+START_MS = 1_600_000_000_000
+ENTITY = "card_a"
+
+
+@dataclass
+class Lists:
+    """Everything that ever happened, in lists; a feature is a scan."""
+
+    kind: Kind
+    payments: list[tuple[int, int, str]] = field(default_factory=list)
+    remembered: list[tuple[int, str]] = field(default_factory=list)
+    labels: dict[str, Label] = field(default_factory=dict)
+
+    def pay(self, time_ms: int, amount_minor: int, name: str) -> tuple[bool, int, Features]:
+        newest_ms = max((each[0] for each in self.payments), default=time_ms)
+        last_ms = max((each[0] for each in self.remembered), default=0)
+        known = {each[2] for each in self.payments if each[0] > newest_ms - RETENTION_MS}
+        known |= {each[1] for each in self.remembered if each[0] > last_ms - RETENTION_MS}
+        if self.kind.keeps_ids and name in known:
+            return True, 0, {}
+        late_ms = max(0, newest_ms - time_ms)
+        features = self._features(time_ms, amount_minor, newest_ms)
+        if late_ms < RETENTION_MS:
+            self.payments.append((time_ms, amount_minor, name))
+        else:
+            self.remembered.append((newest_ms, name))
+        return False, late_ms, features
+
+    def _features(self, time_ms: int, amount_minor: int, newest_ms: int) -> Features:
+        floor_ms = newest_ms - RETENTION_MS
+        paid = [each for each in self.payments if each[0] > floor_ms and time_ms > floor_ms]
+        frauds = [each.reported_at_ms for each in self.labels.values() if each.verdict == "fraud"]
+        features: Features = {}
+        for row in FEATURES:
+            start_ms = time_ms - row.window_ms
+            if row.entries == "frauds":
+                features[f"{self.kind.name}_{row.name}"] = sum(start_ms < at_ms <= time_ms for at_ms in frauds)
+                continue
+            amounts = [each[1] for each in paid if start_ms < each[0] <= time_ms] + [amount_minor]
+            features[f"{self.kind.name}_{row.name}"] = len(amounts) if row.statistic == "number" else sum(amounts)
+        return features
+
+    def report(self, label: Label) -> bool:
+        known = self.labels.get(label.transaction_id)
+        if known and label.revision <= known.revision:
+            return True
+        if known or label.revision or label.verdict == "fraud":  # an unrevised "legitimate" need not be remembered
+            self.labels[label.transaction_id] = label
+        return False
+
+
+class Remembering:
+    """A state whose log is kept, and which can be thrown away and restored from it."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.state = State(kind)
+        self.log: dict[bytes, bytes | None] = {}
+
+    def pay(self, time_ms: int, amount_minor: int = 1, name: str = "") -> Seen:
+        return self._applied(self.state.profile(ENTITY).pay(time_ms, amount_minor, name))
+
+    def report(self, label: Label) -> Seen:
+        return self._applied(self.state.profile(ENTITY).report(label))
+
+    def _applied(self, seen: Seen) -> Seen:
+        self.state.apply(ENTITY, seen.changes)
+        self.log.update(self.state.take_changed_pieces())
+        return seen
+
+    def restore(self) -> None:
+        self.state = State(self.kind)
+        for key, value in self.log.items():
+            self.state.restore(key, value)
+
+
+def _label(name: str, revision: int, verdict: Verdict, reported_at_ms: int) -> Label:
+    return Label(
+        transaction_id=name,
+        card="card_a",
+        merchant="mer_b",
+        revision=revision,
+        verdict=verdict,
+        source="chargeback",
+        occurred_at_ms=START_MS,
+        reported_at_ms=reported_at_ms,
+    )
+
+
+_fine = st.integers(0, 60).map(lambda step: START_MS + step * HOUR_MS // 2)
+_wide = st.integers(0, 160).map(lambda step: START_MS + step * DAY_MS // 2)
+_near = st.integers(0, 50).map(lambda step: START_MS + step * DAY_MS // 2)
+_names = st.integers(0, 60).map(lambda number: f"tx-{number}")
+_verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["fraud", "fraud", "legitimate", "service_dispute"])
+_labels = st.builds(_label, st.integers(0, 5).map("tx-{}".format), st.integers(0, 4), _verdicts, _near)
+
+
+def _steps(times: st.SearchStrategy[int], *more: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
+    payments: st.SearchStrategy[object] = st.tuples(times, st.integers(0, 10**6), _names)
+    return st.lists(st.one_of(payments, payments, payments, *more, st.just("restore")), max_size=160)
+
+
+def _equals_lists(kind: Kind, steps: list[object]) -> None:
+    remembering, lists = Remembering(kind), Lists(kind)
+    for step in steps:
+        if isinstance(step, Label):
+            assert remembering.report(step).duplicate == lists.report(step)
+        elif isinstance(step, tuple):
+            seen = remembering.pay(*step)
+            assert (seen.duplicate, seen.late_ms, seen.features) == lists.pay(*step)
+        else:
+            remembering.restore()
+
+
+@settings(max_examples=60, deadline=None)
+@given(_steps(_wide))
+def test_card_payments_equal_lists(steps: list[object]) -> None:
+    """Law: over months, late beyond retention or not, repeated or not, restored or not, all is as if scanned."""
+    _equals_lists(CARD, steps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_steps(st.one_of(_near, _fine), _labels))
+def test_card_with_labels_equals_lists(steps: list[object]) -> None:
+    """Law: labels count from their report on, in their newest revision, whatever order the revisions come in."""
+    _equals_lists(CARD, steps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_steps(st.one_of(_wide, _fine), _labels))
+def test_merchant_equals_lists(steps: list[object]) -> None:
+    """Law: as for a card, but payments have no names: the same one twice counts twice."""
+    _equals_lists(MERCHANT, steps)
+
+
+def test_repeats_around_another() -> None:
+    """Law: A, B, A is A and B, also after a restore and when A is late."""
+    card = Remembering(CARD)
+    assert not card.pay(START_MS, 100, "A").duplicate
+    assert not card.pay(START_MS + DAY_MS, 100, "B").duplicate
+    assert card.pay(START_MS, 100, "A").duplicate
+    card.restore()
+    assert card.pay(START_MS, 100, "A").duplicate
+    assert card.pay(START_MS + 2 * DAY_MS, 1, "C").features["card_count_7d"] == 3
+
+
+def test_late_beyond_retention_is_answered_once() -> None:
+    """Law: a payment too late for every window sees itself alone, changes no window, and its repeat is known."""
+    card = Remembering(CARD)
+    card.pay(START_MS + 40 * DAY_MS, 100, "new")
+    late = card.pay(START_MS, 700, "late")
+    assert (late.late_ms, late.features["card_amount_minor_30d"]) == (40 * DAY_MS, 700)
+    card.restore()
+    assert card.pay(START_MS, 700, "late").duplicate
+    assert card.pay(START_MS + 40 * DAY_MS, 1, "next").features["card_amount_minor_30d"] == 101
+
+
+def test_label_never_counts_before_its_report() -> None:
+    """Law: a payment just before the report does not see it, one at its millisecond does, one 30 days on does not."""
+    card = Remembering(CARD)
+    card.report(_label("tx-1", 0, "fraud", START_MS + DAY_MS))
+    known = [
+        card.pay(at_ms, 1, f"{at_ms}").features["card_known_frauds_30d"]
+        for at_ms in (START_MS + DAY_MS - 1, START_MS + DAY_MS, START_MS + 31 * DAY_MS - 1, START_MS + 31 * DAY_MS)
+    ]
+    assert known == [0, 1, 1, 0]
+
+
+def test_retraction_overtakes_the_fraud() -> None:
+    """Law: a retraction that comes before the fraud it retracts holds; a still newer revision counts again."""
+    card = Remembering(CARD)
+    card.report(_label("tx-1", 1, "legitimate", START_MS + HOUR_MS))
+    assert card.report(_label("tx-1", 0, "fraud", START_MS)).duplicate
+    card.restore()
+    assert card.pay(START_MS + 2 * HOUR_MS, 1, "a").features["card_known_frauds_24h"] == 0
+    card.report(_label("tx-1", 2, "fraud", START_MS + 3 * HOUR_MS))
+    assert card.pay(START_MS + 3 * HOUR_MS, 1, "b").features["card_known_frauds_24h"] == 1
+
+
+def test_seeing_changes_nothing() -> None:
+    """Law: `pay` and `report` only say what would change."""
+    card = Remembering(CARD)
+    profile = card.state.profile(ENTITY)
+    for _ in range(2):
+        assert not profile.pay(START_MS, 5, "A").duplicate
+        assert not profile.report(_label("A", 0, "fraud", START_MS)).duplicate
+    assert profile.pay(START_MS, 5, "B").features["card_count_24h"] == 1
+    assert tuple(profile.pay(START_MS, 5, "A").features) == feature_names("card")
+
+
+def test_restored_equals_live_after_a_split_inside_equal_times() -> None:
+    """Law: many payments of one millisecond, then a late one: live and restored agree with a scan."""
+    merchant, lists = Remembering(MERCHANT), Lists(MERCHANT)
+    times_ms = [1_000, *[5_000] * 64, 6_000, 7_000, 3_000]
+    for time_ms in times_ms:
+        merchant.pay(START_MS + time_ms)
+        lists.pay(START_MS + time_ms, 1, "")
+    probe = (START_MS + 6_000, 1, "")
+    expected = lists.pay(*probe)[2]
+    live = merchant.state.profile(ENTITY).pay(*probe).features
+    merchant.restore()
+    assert merchant.state.profile(ENTITY).pay(*probe).features == expected
+    assert live == expected
+
+
+def test_late_payment_is_remembered_beside_a_newer_retraction() -> None:
+    """Law: the repeat of a payment beyond retention is known although a label of the card was revised since."""
+    card = Remembering(CARD)
+    card.pay(START_MS + 40 * DAY_MS, 1, "new")
+    card.report(_label("new", 1, "legitimate", START_MS + 80 * DAY_MS))
+    card.pay(START_MS, 1, "late")
+    assert card.pay(START_MS, 1, "late").duplicate
+
+
+def test_retraction_is_remembered_beside_a_late_payment() -> None:
+    """Law: a retracted fraud stays retracted although a payment beyond retention came between its revisions."""
+    card = Remembering(CARD)
+    card.pay(START_MS + 80 * DAY_MS, 1, "new")
+    card.pay(START_MS, 1, "late")
+    card.report(_label("tx-1", 0, "fraud", START_MS + 40 * DAY_MS))
+    card.report(_label("tx-1", 1, "legitimate", START_MS + 41 * DAY_MS))
+    assert card.report(_label("tx-1", 0, "fraud", START_MS + 40 * DAY_MS)).duplicate
+
+
+def test_piece_that_cannot_be_read_is_not_taken_for_nothing() -> None:
+    """Law: an entity whose stored state is broken fails every time; it is never taken for one without a history."""
+    state = State(CARD)
+    state.restore(b"card_a/p/0", b"\x07 not a segment")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not a segment"):
+            state.profile("card_a")

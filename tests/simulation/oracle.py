@@ -1,0 +1,189 @@
+"""What the logs must hold in the end: what one process says that reads the same records in the same order, once.
+
+The order of a card task is read from the positions in the profiled records, that of a merchant task is the order of its
+partition. The oracle folds the stages over it: no task, no transaction, no state log.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from schemas.codec import decode
+from schemas.decision import Decision, Prediction, Profiled
+from schemas.fields import DAY_MS, Positions
+from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PREDICTIONS, PROFILED, TRANSACTIONS, Topic
+from streams.detector.stage import Event, Output, Record, Stage, Step
+from streams.detector.state import State
+from streams.exactly_once import Task
+from tests.simulation.broker import Broker, Stored
+from tests.simulation.chance import CALM, Chance
+from tests.simulation.task_log import BrokerLog, partition_of
+from tests.simulation.workers import Process, Protocol
+
+Written = tuple[str, int, bytes | None, bytes | None]
+"""Topic, partition, key, value."""
+
+
+class Fold:
+    """One task's life as one process without a fault would have led it."""
+
+    def __init__(self, stage: Stage, partition: int, partitions: int) -> None:
+        self.stage = stage
+        self.partition = partition
+        self.state = State(stage.kind)
+        self.counters: Counter[str] = Counter()
+        self.watermark_ms = 0
+        self.next: dict[str, int] = {}
+        self.written: list[Written] = []
+        self.entities: set[str] = set()
+        self._partitions = partitions
+
+    def take(self, stored: Stored, topic: Topic, positions: Positions) -> None:
+        """Process one record."""
+        record = Record(topic.name, self.partition, stored.offset, stored.timestamp_ms, stored.key, stored.value)
+        event = self.stage.read(record)
+        step = self._step(event, positions) if isinstance(event, Event) else self.stage.refuse(event)
+        self.counters.update(step.counts)
+        self.watermark_ms = max(self.watermark_ms, event.event_time_ms)
+        self.next[topic.name] = stored.offset + 1
+        self.written += [self._written(output) for output in step.outputs]
+
+    def _step(self, event: Event, positions: Positions) -> Step:
+        self.entities.add((event.record.key or b"").decode())
+        try:
+            return self.stage.step(self.state, event, positions)
+        except ZeroDivisionError as error:
+            return self.stage.fail(event, error)
+
+    def _written(self, output: Output) -> Written:
+        number = partition_of(output.key or b"", self._partitions) if output.partition is None else output.partition
+        return output.topic.name, number, output.key, output.value
+
+
+def violations(broker: Broker, stages: tuple[Stage, Stage], partitions: int) -> list[str]:
+    """Return all that is wrong with what a broker holds after the drain."""
+    card, merchant = stages
+    profiled = {number: broker.partition(PROFILED, number).committed() for number in range(partitions)}
+    expected: Counter[Written] = Counter()
+    found = []
+    for number in range(partitions):
+        card_fold = Fold(card, number, partitions)
+        found += _fold_card(card_fold, broker, profiled)
+        merchant_fold = Fold(merchant, number, partitions)
+        for stored in profiled[number]:
+            merchant_fold.take(stored, PROFILED, {PROFILED.name: (number, stored.offset)})
+        for fold in (card_fold, merchant_fold):
+            expected.update(fold.written)
+            found += _state_differs(broker, fold)
+        decided = [each[1:] for each in merchant_fold.written if each[0] == PREDICTIONS.name]
+        committed = broker.partition(PREDICTIONS, number).committed()
+        if [(number, stored.key, stored.value) for stored in committed] != decided:
+            found.append(f"predictions-{number}: not those of the profiled records, in their order")
+    for topic in (PROFILED, DECISIONS, PREDICTIONS, DEAD_LETTERS):
+        wanted = Counter({written: count for written, count in expected.items() if written[0] == topic.name})
+        written = Counter(
+            (topic.name, number, stored.key, stored.value)
+            for number in range(partitions)
+            for stored in broker.partition(topic, number).committed()
+        )
+        if written != wanted:
+            found.append(f"{topic.name}: {(written - wanted).total()} too many, {(wanted - written).total()} missing")
+    return found + _answers(broker, partitions)
+
+
+def _fold_card(fold: Fold, broker: Broker, profiled: Mapping[int, list[Stored]]) -> list[str]:
+    """Fold a card task over its inputs, in the order that its outputs name."""
+    order: list[tuple[int, int, str]] = []
+    for stored in (each for records in profiled.values() for each in records):
+        message = decode(Profiled, stored.value)
+        assert isinstance(message, Profiled)
+        label, payment = message.positions[LABELS.name], message.positions[TRANSACTIONS.name]
+        if payment[0] == fold.partition:
+            order.append((label[1], payment[1], LABELS.name if message.label else TRANSACTIONS.name))
+    order.sort(key=lambda place: (place[0] + place[1], place))
+    for before, after in pairwise(order):
+        is_label = before[2] == LABELS.name
+        if after[0] < before[0] + is_label or after[1] < before[1] + (not is_label):
+            return [f"card task {fold.partition}: {before} and {after} cannot both be true"]
+    waiting = {
+        topic.name: iter(broker.partition(topic, fold.partition).committed()) for topic in (LABELS, TRANSACTIONS)
+    }
+    last = {LABELS.name: -1, TRANSACTIONS.name: -1}
+    for labels, payments, name in order:
+        own = labels if name == LABELS.name else payments
+        positions: Positions = {LABELS.name: (fold.partition, labels), TRANSACTIONS.name: (fold.partition, payments)}
+        while last[name] < own:
+            last[name] = _take_next(fold, waiting[name], name, positions)
+    for name, records in waiting.items():
+        while _take_next(fold, records, name, {}) >= 0:
+            pass
+    return []
+
+
+def _take_next(fold: Fold, records: Iterator[Stored], name: str, positions: Positions) -> int:
+    stored = next(records, None)
+    if stored is None:
+        return -1
+    own: Positions = {**positions, name: (fold.partition, stored.offset)}
+    fold.take(stored, LABELS if name == LABELS.name else TRANSACTIONS, own)
+    return stored.offset
+
+
+def _state_differs(broker: Broker, fold: Fold) -> list[str]:
+    """Open the task once more and compare everything it restored with the fold."""
+    chance = Chance(0)
+    chance.rates = CALM
+    process = Process(broker, chance, Protocol(), 1)
+    state = broker.partition(fold.stage.state_log, fold.partition)
+    task = Task(
+        fold.stage,
+        fold.partition,
+        BrokerLog(broker, chance, process, f"sim-{fold.stage.name}-{fold.partition}", state, 1),
+    )
+    positions = task.open()
+    name = f"{fold.stage.name} task {fold.partition}"
+    found = []
+    if positions != fold.next:
+        found.append(f"{name}: positions {positions}, not {fold.next}")
+    if task.counters != fold.counters:
+        found.append(f"{name}: counters {dict(task.counters)}, not {dict(fold.counters)}")
+    if task.watermark_ms != fold.watermark_ms:
+        found.append(f"{name}: watermark {task.watermark_ms}, not {fold.watermark_ms}")
+    for entity in sorted(fold.entities):
+        for behind_ms in (-20 * DAY_MS, 0, 2 * DAY_MS):
+            at_ms = max(fold.watermark_ms, DAY_MS * 18_000) - behind_ms
+            features = [side.profile(entity).pay(at_ms, 1, "probe").features for side in (task._state, fold.state)]
+            if features[0] != features[1]:
+                found.append(f"{name}: features of {entity} differ: {features}")
+                break
+    return found
+
+
+def _answers(broker: Broker, partitions: int) -> list[str]:
+    """Each transaction that the card stage accepted has one decision and one prediction, whatever the folds say."""
+    found = []
+    decided: Counter[tuple[str, str]] = Counter()
+    predicted: Counter[tuple[str, str]] = Counter()
+    profiled: Counter[tuple[str, str]] = Counter()
+    for number in range(partitions):
+        for stored in broker.partition(DECISIONS, number).committed():
+            decision = decode(Decision, stored.value)
+            assert isinstance(decision, Decision)
+            if decision.mode != "fallback":
+                decided[decision.card or "", decision.transaction_id] += 1
+        for stored in broker.partition(PREDICTIONS, number).committed():
+            prediction = decode(Prediction, stored.value)
+            assert isinstance(prediction, Prediction)
+            predicted[prediction.transaction.card, prediction.transaction.transaction_id] += 1
+        for stored in broker.partition(PROFILED, number).committed():
+            message = decode(Profiled, stored.value)
+            assert isinstance(message, Profiled)
+            if message.transaction:
+                profiled[message.transaction.card, message.transaction.transaction_id] += 1
+    for name, counted in (("decisions", decided), ("predictions", predicted), ("profiled", profiled)):
+        repeated = {identity: count for identity, count in counted.items() if count > 1}
+        if repeated:
+            found.append(f"{name}: more than one for {repeated}")
+        if counted.keys() != profiled.keys():
+            found.append(f"{name}: not of the transactions that were accepted")
+    return found
