@@ -20,10 +20,10 @@ from confluent_kafka import KafkaException
 from producers.duration import duration_ms
 from producers.events_to_kafka import Report, publish
 from producers.kafka_writer import KafkaWriter
-from producers.mapping import RecordingError
 from producers.pace import Pace
-from producers.stream import Case, Stream
 from producers.world import World, cases
+from schemas.recordings.mapping import RecordingError
+from schemas.recordings.stream import Case, Stream
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import LABELS, TRANSACTIONS
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
@@ -70,8 +70,8 @@ def _run(
 
 def _replay(flags: argparse.Namespace) -> tuple[Begin, Pace]:
     # Here, because only a recording needs pandas, which takes a second and a half to import.
-    from producers import recording  # noqa: PLC0415
-    from producers.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
+    from schemas.recordings import recording  # noqa: PLC0415
+    from schemas.recordings.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
 
     mapping = read_mapping(flags.mapping)
     frames = read_frames(flags.file, mapping)

@@ -8,8 +8,8 @@ from typing import Protocol
 from tqdm import tqdm
 
 from producers.pace import Pace
-from producers.stream import Stream
 from schemas.label import Label
+from schemas.recordings.stream import Stream
 from schemas.transaction import Transaction
 
 NAP_S = 0.05

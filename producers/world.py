@@ -14,8 +14,8 @@ from random import Random
 from producers.habits import crowd, habit
 from producers.incidents import PAYMENTS_MEAN, Incident, begin, next_payment
 from producers.population import populate
-from producers.stream import Case
 from schemas.label import Label
+from schemas.recordings.stream import Case
 from schemas.transaction import Transaction
 
 

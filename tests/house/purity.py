@@ -4,7 +4,7 @@ from tests.house.tree import ROOMS, Tree, calls, imports, is_in, modules, uses
 
 HOSTS = {
     "producers/kafka_writer.py": "the producer client",
-    "producers/file_to_rows.py": "reads the recording that the user names",
+    "schemas/recordings/file_to_rows.py": "reads the recording that the user names",
     "consumers/kafka_reader.py": "the consumer client",
     "consumers/clickhouse_embedded.py": "the store in this process",
     "consumers/clickhouse_native.py": "the store over the network",

@@ -28,10 +28,14 @@ def test_nothing_is_lost_repeated_or_different(outcome: dict[str, Any]) -> None:
 
 
 def test_every_kind_of_fault_struck(outcome: dict[str, Any]) -> None:
-    """Each kind once; what was killed was started again, and the one that slept through its session stopped itself."""
+    """Each kind once, and what was killed was started again.
+
+    Whether the one that slept through its session was fenced, and stopped, or rejoined before it wrote anything, is up
+    to what it was doing when it fell asleep.
+    """
     figures = json.loads(json.dumps(outcome))["figures"]
     assert figures["faults"] == dict.fromkeys(DEFAULT_KINDS, 1)
     assert figures["sink_restarted"] == 1
-    assert figures["stages_restarted"] >= 2
+    assert figures["stages_restarted"] >= 1
     assert figures["transactions"] > 1_000
     assert figures["duplicates"] > 10

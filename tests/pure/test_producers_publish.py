@@ -7,11 +7,11 @@ from itertools import islice
 import pytest
 
 from producers.events_to_kafka import Clock, Event, Report, publish
-from producers.mapping import RecordingError
 from producers.pace import Pace
-from producers.stream import Case, Stream
 from producers.world import World, cases
 from schemas.label import Label
+from schemas.recordings.mapping import RecordingError
+from schemas.recordings.stream import Case, Stream
 
 START_MS = 1_522_540_800_000
 WORLD = World(seed=1, start_ms=START_MS, rate=20, shoppers=10, merchants=10, label_delay_ms=3_000, legitimate_share=0.5)

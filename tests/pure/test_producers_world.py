@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from producers.fraud_patterns import PATTERNS
 from producers.places import COUNTRIES, HOURS, TRADES
-from producers.stream import Case
 from producers.world import World, cases
 from schemas.codec import encode
 from schemas.fields import HOUR_MS
+from schemas.recordings.stream import Case
 
 START_MS = 1_522_540_800_000
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from deploy.demo import _parser
-from producers.mapping import parse_mapping
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision
+from schemas.recordings.mapping import parse_mapping
 from schemas.settings import Settings
 from tests.house.tree import ROOT
 

@@ -60,7 +60,7 @@ def parse_mapping(text: str) -> ColumnMapping:
 
     >>> parse_mapping('card = { column = "C", prefx = "card_" }')
     Traceback (most recent call last):
-    producers.mapping.MappingError: card.prefx: Extra inputs are not permitted
+    schemas.recordings.mapping.MappingError: card.prefx: Extra inputs are not permitted
 
     Raises
     ------

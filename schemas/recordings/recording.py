@@ -13,9 +13,9 @@ import pandas as pd
 from iso4217 import Currency
 from pydantic import ValidationError
 
-from producers.mapping import LABEL_FIELDS, ColumnMapping, RecordingError, Source, unit
-from producers.stream import Case
 from schemas.label import Label
+from schemas.recordings.mapping import LABEL_FIELDS, ColumnMapping, RecordingError, Source, unit
+from schemas.recordings.stream import Case
 from schemas.transaction import Transaction
 
 FRAUD_VALUES = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.file_to_rows import read_frames, read_mapping
-from producers.mapping import MappingError, RecordingError, parse_mapping
-from producers.recording import cases, minor_units
-from producers.stream import Case
 from schemas.fields import DAY_MS
+from schemas.recordings.file_to_rows import read_frames, read_mapping
+from schemas.recordings.mapping import MappingError, RecordingError, parse_mapping
+from schemas.recordings.recording import cases, minor_units
+from schemas.recordings.stream import Case
 
 HEADER = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD,TX_FRAUD_SCENARIO\n"
 ROWS = (

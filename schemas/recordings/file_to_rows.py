@@ -10,7 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from producers.mapping import ColumnMapping, MappingError, RecordingError, check_columns, columns, parse_mapping
+from schemas.recordings.mapping import (
+    ColumnMapping,
+    MappingError,
+    RecordingError,
+    check_columns,
+    columns,
+    parse_mapping,
+)
 
 FRAME_ROWS = 8_192
 """Rows held at once."""
@@ -24,7 +31,7 @@ def read_mapping(name: str) -> ColumnMapping:
     MappingError
         There is no such mapping, or it cannot be used.
     """
-    shipped = files("producers") / "mappings"
+    shipped = files("schemas.recordings") / "mappings"
     names = sorted(Path(file.name).stem for file in shipped.iterdir() if file.name.endswith(".toml"))
     try:
         text = (shipped / f"{name}.toml" if name in names else Path(name)).read_text(encoding="utf-8")

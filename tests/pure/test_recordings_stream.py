@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.stream import Case, Stream
 from schemas.label import Label
+from schemas.recordings.stream import Case, Stream
 from schemas.transaction import Transaction
 
 T0 = 1_522_540_800_000
