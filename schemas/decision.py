@@ -32,6 +32,7 @@ class Profiled(Message):
     late_ms: Annotated[int, Field(ge=0)] = Field(
         default=0, description="How far behind the newest event of its card this one was, in event time."
     )
+    rates_version: str = Field(default="", description="The rate table its amounts were compared by.")
     positions: Positions
 
 
@@ -46,6 +47,7 @@ class Prediction(Message):
     positions: Positions = Field(description="Where every input this depended on had been read to.")
     model_version: str | None = Field(default=None, description="None when rules alone decided.")
     policy_version: str
+    rates_version: str = Field(default="", description="The rate table that amounts were compared by.")
     code_version: str
     rule_hits: tuple[str, ...] = ()
     score: Score | None = Field(default=None, description="0 to 1000; 600 is where acting starts to pay.")

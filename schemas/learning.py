@@ -4,7 +4,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.fields import CardToken, Features, Identifier, MerchantToken, Message, Positions, Text, TimeMs, Verdict
+from schemas.fields import (
+    CardToken,
+    CurrencyCode,
+    Features,
+    Identifier,
+    MerchantToken,
+    Message,
+    Positions,
+    Text,
+    TimeMs,
+    Verdict,
+)
 from schemas.label import LabelSource
 
 
@@ -34,11 +45,13 @@ class ModelVersion(Message):
     version: Identifier
     parent: Identifier | None = None
     training_offset: Annotated[int, Field(ge=0)] = Field(description="First offset that it has not learned.")
-    feature_schema: str = Field(description="Hash of the names and order of the features it takes.")
+    records: Annotated[int, Field(ge=0)] = Field(description="Training records learned, since the log began.")
+    frauds: Annotated[int, Field(ge=0)] = Field(description="How many of them were fraud.")
+    learned_to_ms: TimeMs | None = Field(default=None, description="Report time of the newest label learned.")
+    feature_schema: str = Field(description="Hash of the inputs it takes and of how they are coded.")
     libraries: dict[str, str] = Field(description="Versions of the packages whose arithmetic it depends on.")
     state: dict[str, Any] = Field(description="Coefficients and optimiser state; never a pickle.")
-    key_id: str
-    signature: str = Field(description="Ed25519 over the canonical JSON of all other fields, base64.")
+    digest: str = Field(description="SHA-256, hex, over the JSON of all other fields.")
 
 
 class PolicyRule(Message):
@@ -51,13 +64,52 @@ class PolicyRule(Message):
     text: Text
 
 
+class Threshold(Message):
+    """What is done from a score on."""
+
+    at_least_score: Annotated[int, Field(ge=0, le=1000)]
+    action: Literal["step_up", "review", "block"]
+
+
+class ScoreMap(Message):
+    """How log-odds become a score of 0 to 1000, as in credit scoring: points to double the odds.
+
+    600 stands for the probability at which acting starts to pay.
+    """
+
+    acting_pays_at_probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    points_to_double_the_odds: Annotated[float, Field(gt=0, le=400)] = 50.0
+
+
+class ModelNeeds(Message):
+    """What a model must have learned before it may decide; until then rules decide alone."""
+
+    records: Annotated[int, Field(ge=0)] = 1_000
+    frauds: Annotated[int, Field(ge=0)] = 50
+
+
 class PolicyVersion(Message):
     """One whole policy document, immutable under its version."""
 
     version: Identifier
-    rules: tuple[PolicyRule, ...]
     author: Identifier
     note: Text = ""
+    rules: tuple[PolicyRule, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    score_map: ScoreMap = ScoreMap()
+    model_needs: ModelNeeds = ModelNeeds()
+
+
+class RateTable(Message):
+    """What one unit of the base currency buys, immutable under its version: amounts are compared in the base."""
+
+    version: Identifier
+    author: Identifier
+    note: Text = ""
+    base: CurrencyCode
+    units_per_base: dict[CurrencyCode, Annotated[float, Field(gt=0, le=1e12)]] = Field(
+        description="ISO 4217 code -> major units of it for one major unit of the base."
+    )
 
 
 class Control(Message):

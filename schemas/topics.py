@@ -12,7 +12,7 @@ from typing import Literal
 from schemas.decision import Decision, Prediction, Profiled, ShadowScore
 from schemas.fields import DAY_MS, HOUR_MS, Message
 from schemas.label import Label, Outcome
-from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, TrainingRecord
+from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, RateTable, TrainingRecord
 from schemas.transaction import Transaction
 
 Cleanup = Literal["delete", "compact"]
@@ -67,11 +67,13 @@ DECISIONS = Topic("fraud.decisions.v1", "card", Decision, "task", SOURCE_OF_RECO
 # gone within minutes, whatever the sender meant by it.
 DEAD_LETTERS = Topic("fraud.dead-letters.v1", "the sender's", None, "task", FOREVER_MS)
 TRAINING = Topic("fraud.training.v1", "transaction", TrainingRecord, "single", FOREVER_MS)
-LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", Label, "murmur2", SOURCE_OF_RECORD_MS)
-MODELS = Topic(
-    "fraud.models.v1", "version or alias", ModelVersion, "single", FOREVER_MS, "compact", value_bytes_max=4_194_304
-)
-POLICIES = Topic("fraud.policies.v1", "version or alias", PolicyVersion, "single", FOREVER_MS, "compact")
+# Every label that was accepted waits here, once, until it is joined to the features of its payment; one whose features
+# are not stored yet goes to the end again.
+LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", Label, "task", SOURCE_OF_RECORD_MS)
+MODELS = Topic("fraud.models.v1", "version", ModelVersion, "single", FOREVER_MS, "compact", value_bytes_max=4_194_304)
+# Of policies and rate tables the last record is in force.
+POLICIES = Topic("fraud.policies.v1", "version", PolicyVersion, "single", FOREVER_MS, "compact")
+RATES = Topic("fraud.rates.v1", "version", RateTable, "single", FOREVER_MS, "compact")
 CONTROLS = Topic("fraud.controls.v1", "control", Control, "single", FOREVER_MS)
 SHADOW_SCORES = Topic("fraud.shadow-scores.v1", "card", ShadowScore, "task", 90 * DAY_MS)
 PROGRESS = Topic(
@@ -100,6 +102,7 @@ TOPICS: tuple[Topic, ...] = (
     LABELS_WAITING,
     MODELS,
     POLICIES,
+    RATES,
     CONTROLS,
     SHADOW_SCORES,
     PROGRESS,
