@@ -1,4 +1,8 @@
-"""`python -m consumers`: the sink, its migrations, and a look into the store when no sink has it open."""
+"""`python -m consumers`: the sink, the label join and the page in one process or apart, and a look into the store.
+
+The embedded store belongs to one process at a time, so there `run` is the one to run; `query` and `export` read it when
+that has ended.
+"""
 
 import argparse
 import json
@@ -6,23 +10,25 @@ import logging
 import signal
 import sys
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from consumers.batch import Batch
 from consumers.clickhouse_to_parquet import export
-from consumers.kafka_reader import KafkaReader
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
+from consumers.parts import PartFailedError, Parts, join_of, page_of, sink_of
 from consumers.rows import SINKS
-from consumers.topics_to_clickhouse import TopicsToClickhouse
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
 from schemas.settings import Settings, settings_or_exit
+from schemas.topics import DEAD_LETTERS, LABELS_WAITING, TRAINING
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 
 MIGRATE_RETRY_S = 2.0
+PAGE_HOST = "127.0.0.1"
+PAGE_PORT = 8_480
+RUN_IDLE_MS_MIN = 2_000
+"""Least quiet time by which `run` takes itself for idle: what one part writes the other has read by then."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,10 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     settings = settings_or_exit()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = _stop_on_signals() if flags.command in _SERVICES else threading.Event()
     try:
         with closing(open_warehouse(settings)) as warehouse:
-            if flags.command == "sink":
-                return _sink(settings, warehouse, flags)
+            if flags.command in _SERVICES:
+                return _SERVICES[flags.command](settings, warehouse, flags, stop)
             if flags.command == "migrate":
                 return _migrate(warehouse, dry_run=flags.dry_run)
             if flags.command == "query":
@@ -41,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows = export(warehouse, flags.table, flags.file)
             sys.stdout.write(f"{rows} rows of {flags.table} in {flags.file}\n")
             return 0
-    except (WarehouseError, MigrationError, TopicMismatchError, KafkaException) as error:
+    except (WarehouseError, MigrationError, TopicMismatchError, KafkaException, PartFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
@@ -49,54 +56,98 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    sink = commands.add_parser("sink", help="store predictions, decisions, dead letters and labels until SIGTERM")
-    sink.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
-    sink.add_argument(
-        "--until-idle",
-        type=float,
-        metavar="SECONDS",
-        help="end when all partitions are ours, all is read, and nothing came for so long",
-    )
+    for name, told in (
+        ("run", "migrate, then sink, label join and page in this process until SIGTERM"),
+        ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
+        ("join", "join labels to stored features until SIGTERM; for a store on a server"),
+    ):
+        service = commands.add_parser(name, help=told)
+        service.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
+        service.add_argument(
+            "--until-idle",
+            type=float,
+            metavar="SECONDS",
+            help="end when all partitions are ours, all is read, and nothing came or changed for so long",
+        )
+        if name == "run":
+            service.add_argument("--without-page", action="store_true", help="serve no page")
+            service.add_argument("--page-port", type=int, default=PAGE_PORT, metavar="PORT", help=f"{PAGE_PORT}")
     migrations = commands.add_parser("migrate", help="create or change the tables")
     migrations.add_argument("--dry-run", action="store_true", help="print the SQL that would run")
     query = commands.add_parser("query", help="read something; the embedded store must not be in use")
     query.add_argument("sql", metavar="SQL")
     query.add_argument("--json", action="store_true", help="print one JSON object a line")
     parquet = commands.add_parser("export", help="write a view to a Parquet file")
-    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_label_revisions"])
+    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_label_revisions", "v_labelled"])
     parquet.add_argument("file", type=Path, metavar="FILE")
     return parser
 
 
-def _sink(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace) -> int:
+def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _idle_ms(flags: argparse.Namespace) -> int | None:
+    return None if flags.until_idle is None else int(flags.until_idle * 1_000)
+
+
+def _report(flags: argparse.Namespace, counters: dict[str, int]) -> None:
+    if flags.json:
+        sys.stdout.write(json.dumps(counters) + "\n")
+        sys.stdout.flush()
+
+
+def _sink(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [sink.topic for sink in SINKS])
     _migrate_when_up(warehouse, stop)
-    batch = Batch()
-    reader = KafkaReader(
-        settings,
-        role="sink",
-        topics=[settings.topic_prefix + sink.topic.name for sink in SINKS],
-        on_revoked=batch.clear,
-    )
-    run = TopicsToClickhouse(
-        reader=reader,
-        warehouse=warehouse,
-        stop=stop,
-        now_ms=lambda: time.monotonic_ns() // 1_000_000,
-        batch=batch,
-        topic_prefix=settings.topic_prefix,
-        until_idle_ms=None if flags.until_idle is None else int(flags.until_idle * 1_000),
-    )
+    sink, reader = sink_of(settings, warehouse, stop, until_idle_ms=_idle_ms(flags))
     try:
-        run.run()
+        sink.run()
     finally:
         reader.close()
-        if flags.json:
-            sys.stdout.write(json.dumps(run.counters.as_dict()) + "\n")
-            sys.stdout.flush()
+        _report(flags, sink.counters.as_dict())
+    return 0
+
+
+def _join(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
+    create_topics(settings, [LABELS_WAITING, TRAINING, DEAD_LETTERS])
+    _migrate_when_up(warehouse, stop)
+    join, labels = join_of(settings, warehouse, stop, until_idle_ms=_idle_ms(flags))
+    try:
+        join.run()
+    finally:
+        labels.close()
+        _report(flags, join.counters.as_dict())
+    return 0
+
+
+def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
+    create_topics(settings, [*(sink.topic for sink in SINKS), LABELS_WAITING])
+    _migrate_when_up(warehouse, stop)
+    idle_ms = _idle_ms(flags)
+    sink, reader = sink_of(settings, warehouse, stop)
+    with closing(reader):
+        join, labels = join_of(
+            settings,
+            warehouse,
+            stop,
+            until_idle_ms=None if idle_ms is None else max(idle_ms, RUN_IDLE_MS_MIN),
+            others_idle_ms=sink.idle_ms,
+        )
+        with closing(labels):
+            parts = Parts(stop)
+            page = None if flags.without_page else page_of(warehouse, PAGE_HOST, flags.page_port, stop)
+            if page:
+                parts.start("page", page)
+            parts.start("sink", sink.run)
+            parts.start("label join", join.run)
+            try:
+                parts.wait()
+            finally:
+                _report(flags, sink.counters.as_dict() | join.counters.as_dict())
     return 0
 
 
@@ -131,6 +182,8 @@ def _query(warehouse: Warehouse, sql: str, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
     return 0
 
+
+_SERVICES = {"run": _run, "sink": _sink, "join": _join}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,11 +31,15 @@ logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
 
 class EmbeddedWarehouse:
-    """The store in a folder. Share the object within a process; a second process is refused while this one has it."""
+    """The store in a folder. Share the object within a process; a second process is refused while this one has it.
+
+    Threads take turns: the engine runs one statement at a time, on all cores.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = _lock(folder)
+        self._turn = threading.Lock()
         try:
             self._client = self._told(
                 lambda: clickhouse_connect.get_client(interface="chdb", path=str(folder), tz_mode="aware")
@@ -79,20 +84,22 @@ class EmbeddedWarehouse:
         return self._told(lambda: self._client.query_arrow(sql, parameters=dict(parameters or {}), use_strings=True))
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._client.close()
-            os.close(self._lock)
+        with self._turn:
+            if self._open:
+                self._open = False
+                self._client.close()
+                os.close(self._lock)
 
     def _told(self, call: Callable[[], Result]) -> Result:
-        try:
-            return call()
-        except ClickHouseError as error:
-            raise refusal(str(error), getattr(error, "code", None)) from error
+        with self._turn:
+            try:
+                return call()
+            except ClickHouseError as error:
+                raise refusal(str(error), getattr(error, "code", None)) from error
 
     def _misfit(self, table: str, columns: Columns) -> str:
         """Name the column that cannot be packed: the client's own error shows the value instead."""
-        context = self._client.create_insert_context(table, column_names=list(columns))
+        context = self._told(lambda: self._client.create_insert_context(table, column_names=list(columns)))
         for name, column_type in zip(context.column_names, context.column_types, strict=True):
             try:
                 column_type.write_column(columns[name], bytearray(), context)

@@ -6,6 +6,7 @@ read again by whoever has the partition next.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -21,7 +22,8 @@ RECORDS_MAX = 2_000
 class KafkaReader:
     """A member of the group `<application id>-<role>` on some topics. Not for several threads.
 
-    `on_revoked` is called, within `read`, when partitions are taken away: what came from them is no longer ours.
+    `on_revoked` is called, within `read`, when partitions are taken away and again when new ones are given: what was
+    read before is no longer ours.
     """
 
     def __init__(self, settings: Settings, *, role: str, topics: Iterable[str], on_revoked: Callable[[], None]) -> None:
@@ -29,6 +31,8 @@ class KafkaReader:
         self._paused = False
         self._assigned = 0
         self._behind: set[tuple[str, int]] = set()
+        self._resting: set[tuple[str, int]] = set()
+        self._membership: object = None
         self._consumer = Consumer(configuration(settings, role), logger=log)
         topics = list(topics)
         self._partitions = sum(
@@ -60,12 +64,46 @@ class KafkaReader:
             self._paused = False
             self._consumer.resume(self._consumer.assignment())
 
+    def rest(self, places: AbstractSet[tuple[str, int]]) -> None:
+        """Let no more records come of these partitions, and of the others again. Not to be mixed with `pause`."""
+        for change, changed in (
+            (self._consumer.pause, places - self._resting),
+            (self._consumer.resume, self._resting - places),
+        ):
+            if changed:
+                change([TopicPartition(*place) for place in changed])
+        self._resting = set(places)
+
+    @property
+    def owns_all(self) -> bool:
+        """Whether every partition of the topics is ours."""
+        return self._assigned == self._partitions
+
+    @property
+    def assigned(self) -> int:
+        """How many partitions are ours."""
+        return self._assigned
+
+    @property
+    def behind(self) -> AbstractSet[tuple[str, int]]:
+        """The partitions of ours that were not read up to their last committed record."""
+        return self._behind
+
+    @property
+    def membership(self) -> object:
+        """What a transaction names to be refused when our partitions have gone to another member meanwhile.
+
+        It is what we were when they were given to us. What the client says we are now would not do: of a member that
+        was thrown out it says "nobody", and the broker lets nobody commit whatever it likes.
+        """
+        return self._membership
+
     def at_end(self) -> bool:
         """Return whether we have every partition and each was read up to its last committed record.
 
         While another member holds some, nobody here can tell; one that was killed keeps its share until its time-out.
         """
-        return self._assigned == self._partitions and not self._behind
+        return self.owns_all and not self._behind
 
     def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Commit the first offsets not read, by topic and partition. Where that fails, the records come again."""
@@ -97,6 +135,8 @@ class KafkaReader:
         log.info("reading %d partitions", len(partitions))
         self._assigned = len(partitions)
         self._behind = {(partition.topic, partition.partition) for partition in partitions}
+        self._membership = consumer.consumer_group_metadata()
+        self._on_revoked()  # a read may still have given what it had when the partitions were taken away
         if self._paused:
             consumer.assign(partitions)
             consumer.pause(partitions)
@@ -104,6 +144,8 @@ class KafkaReader:
     def _revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._assigned = 0
         self._behind = set()
+        self._resting = set()
+        self._membership = None
         self._on_revoked()
 
 

@@ -12,8 +12,9 @@ from schemas.codec import DecodeFailure, decode
 from schemas.dead_letter import PREFIX
 from schemas.decision import Decision, Prediction
 from schemas.fields import Message
-from schemas.label import Label
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PREDICTIONS, Topic
+from schemas.label import Label, Outcome
+from schemas.learning import ModelVersion, TrainingRecord
+from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, MODELS, OUTCOMES, PREDICTIONS, TRAINING, Topic
 
 Row = tuple[Any, ...]
 Read = TypeVar("Read")
@@ -82,6 +83,7 @@ PREDICTION: tuple[Column[Prediction], ...] = (
     Column("positions", lambda read, _: read.positions),
     Column("model_version", lambda read, _: read.model_version or ""),
     Column("policy_version", lambda read, _: read.policy_version),
+    Column("rates_version", lambda read, _: read.rates_version),
     Column("code_version", lambda read, _: read.code_version),
     Column("rule_hits", lambda read, _: read.rule_hits),
     Column("score", lambda read, _: read.score),
@@ -151,6 +153,51 @@ LABEL: tuple[Column[Label], ...] = (
     Column("record_offset", lambda _, record: record.offset),
 )
 
+OUTCOME: tuple[Column[Outcome], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction_id),
+    Column("card", lambda read, _: read.card),
+    Column("merchant", lambda read, _: read.merchant),
+    Column("kind", lambda read, _: read.kind),
+    Column("occurred_at", lambda read, _: read.occurred_at_ms),
+    Column("amount_minor", lambda read, _: read.amount_minor),
+    Column("currency", lambda read, _: read.currency or ""),
+    Column("response_code", lambda read, _: read.response_code or ""),
+    Column("stored_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+TRAINED: tuple[Column[TrainingRecord], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction_id),
+    Column("card", lambda read, _: read.card),
+    Column("merchant", lambda read, _: read.merchant),
+    Column("revision", lambda read, _: read.revision),
+    Column("verdict", lambda read, _: read.verdict),
+    Column("source", lambda read, _: read.source),
+    Column("weight", lambda read, _: read.weight),
+    Column("probability", lambda read, _: read.probability),
+    Column("model_version", lambda read, _: read.model_version or ""),
+    Column("occurred_at", lambda read, _: read.occurred_at_ms),
+    Column("reported_at", lambda read, _: read.reported_at_ms),
+    Column("joined_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+MODEL: tuple[Column[ModelVersion], ...] = (
+    Column("version", lambda read, _: read.version),
+    Column("parent", lambda read, _: read.parent or ""),
+    Column("training_offset", lambda read, _: read.training_offset),
+    Column("records", lambda read, _: read.records),
+    Column("frauds", lambda read, _: read.frauds),
+    Column("learned_to", lambda read, _: read.learned_to_ms),
+    Column("feature_schema", lambda read, _: read.feature_schema),
+    Column("digest", lambda read, _: read.digest),
+    Column("published_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sink:
@@ -212,4 +259,7 @@ SINKS: tuple[Sink, ...] = (
     _message_sink(DECISIONS, "decisions", Decision, DECISION),
     Sink(DEAD_LETTERS, "dead_letters", "v_dead_letters", tuple(column.name for column in DEAD_LETTER), dead_letter_row),
     _message_sink(LABELS, "labels", Label, LABEL),
+    _message_sink(OUTCOMES, "outcomes", Outcome, OUTCOME),
+    _message_sink(TRAINING, "training", TrainingRecord, TRAINED),
+    _message_sink(MODELS, "models", ModelVersion, MODEL),
 )

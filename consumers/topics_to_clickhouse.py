@@ -42,6 +42,9 @@ class Counters:
     decisions_stored: int = 0
     dead_letters_stored: int = 0
     labels_stored: int = 0
+    outcomes_stored: int = 0
+    training_stored: int = 0
+    models_stored: int = 0
     undecodable: int = 0
     inserts: int = 0
     insert_retries: int = 0
@@ -74,8 +77,10 @@ class TopicsToClickhouse:
     sinks: Iterable[Sink] = SINKS
     counters: Counters = field(default_factory=Counters)
     _by_topic: dict[str, Sink] = field(init=False)
+    _last_record_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._last_record_ms = self.now_ms()
         self._by_topic = {self.topic_prefix + sink.topic.name: sink for sink in self.sinks}
 
     def run(self) -> Counters:
@@ -86,27 +91,28 @@ class TopicsToClickhouse:
         WarehouseError
             The store refused rows in a way that waiting does not mend. Nothing of the batch is committed.
         """
-        last_record_ms = self.now_ms()
+        self._last_record_ms = self.now_ms()
         while not self.stop.is_set():
-            if self._read(READ_TIMEOUT_S):
-                last_record_ms = self.now_ms()
+            self._read(READ_TIMEOUT_S)
             if self.batch.due(self.now_ms()):
                 self._store()
-            if self._idle(last_record_ms):
+            if self.until_idle_ms is not None and self._read_out_ms() >= self.until_idle_ms:
                 break
         self._store()
         return self.counters
 
-    def _idle(self, last_record_ms: int) -> bool:
-        return (
-            self.until_idle_ms is not None
-            and self.reader.at_end()
-            and self.now_ms() - last_record_ms >= self.until_idle_ms
-        )
+    def idle_ms(self) -> int:
+        """Return for how long all that could be read is read and stored; 0 while it is not. For any thread."""
+        return 0 if self.batch.positions else self._read_out_ms()
 
-    def _read(self, timeout_s: float) -> int:
+    def _read_out_ms(self) -> int:
+        return self.now_ms() - self._last_record_ms if self.reader.at_end() else 0
+
+    def _read(self, timeout_s: float) -> None:
         records = self.reader.read(timeout_s)
         now_ms = self.now_ms()
+        if records:
+            self._last_record_ms = now_ms
         for record in records:
             sink = self._by_topic[record.topic]
             row = sink.to_row(record)
@@ -115,7 +121,6 @@ class TopicsToClickhouse:
                 place = (record.topic, record.partition, record.offset)
                 log.error("cannot read %s, partition %d, offset %d: %s: %s", *place, row.reason, row.detail)
             self.batch.take(record, sink, None if isinstance(row, DecodeFailure) else row, now_ms=now_ms)
-        return len(records)
 
     def _store(self) -> None:
         """Insert the batch and commit it. A rebalance while we wait for the store empties it."""

@@ -2,13 +2,22 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from deploy.system import System, read_topic
+from deploy.system import System, each_record
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision
-from schemas.topics import DECISIONS, TRANSACTIONS
+from schemas.topics import DECISIONS, MODELS, TRAINING, TRANSACTIONS
 from schemas.transaction import Transaction
+
+
+class Decided(NamedTuple):
+    """One answer: when the payment was attempted, what was done, and how likely fraud was, if a model said."""
+
+    event_time_ms: int
+    action: str
+    mode: str
+    probability: float | None
 
 
 @dataclass
@@ -22,7 +31,10 @@ class Answers:
     predictions_stored: int = 0
     predictions_missing: int = 0
     decisions_stored: int = 0
+    labels_learned: int = 0
+    model_versions: int = 0
     actions: dict[str, int] = field(default_factory=dict)
+    decided: dict[tuple[str | None, str], Decided] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -36,38 +48,46 @@ class Answers:
 
 
 def audit_answers(system: System) -> Answers:
-    """Read everything back. No sink may be running."""
+    """Read everything back. No store may be running."""
     prefix, bootstrap = system.settings.topic_prefix, system.broker.bootstrap
     sent: set[tuple[str, str]] = set()
-    for message in read_topic(bootstrap, prefix + TRANSACTIONS.name):
+    for message in each_record(bootstrap, prefix + TRANSACTIONS.name):
         transaction = decode(Transaction, message.value())
         # What is refused for its key or its time is answered as invalid, and counted with the dead letters.
         if not isinstance(transaction, DecodeFailure):
             sent.add((transaction.card, transaction.transaction_id))
-    decided: Counter[tuple[str | None, str]] = Counter()
+    decided: dict[tuple[str | None, str], Decided] = {}
+    repeated = 0
     invalid: set[str] = set()
     actions: Counter[str] = Counter()
     unpredicted = 0  # where the core failed there is an answer and no prediction
-    for message in read_topic(bootstrap, prefix + DECISIONS.name):
+    for message in each_record(bootstrap, prefix + DECISIONS.name):
         decision = decode(Decision, message.value())
         assert not isinstance(decision, DecodeFailure), decision
         actions[decision.action] += 1
         if decision.action == "invalid":
             invalid.add(decision.transaction_id)
         else:
-            decided[decision.card, decision.transaction_id] += 1
+            identity = (decision.card, decision.transaction_id)
+            repeated += identity in decided
+            decided[identity] = Decided(
+                decision.event_time_ms or 0, decision.action, decision.mode, decision.probability
+            )
             unpredicted += decision.mode == "fallback"
     sent = {each for each in sent if each in decided or each[1] not in invalid}
     stored = _stored(system)
     return Answers(
         transactions=len(sent),
         decisions=len(decided),
-        decisions_repeated=sum(decided.values()) - len(decided),
+        decisions_repeated=repeated,
         decisions_missing=len(sent - decided.keys()),
         predictions_stored=stored["predictions"],
         predictions_missing=len(decided) - unpredicted - stored["predictions"],
         decisions_stored=stored["decisions"],
+        labels_learned=sum(1 for _ in each_record(bootstrap, prefix + TRAINING.name)),
+        model_versions=len({message.key() for message in each_record(bootstrap, prefix + MODELS.name)}),
         actions=dict(sorted(actions.items())),
+        decided=decided,
     )
 
 

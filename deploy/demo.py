@@ -1,7 +1,8 @@
 """The main job on this machine: payments in, one stored decision each out.
 
-Starts a Kafka broker, workers, the sink into the embedded ClickHouse and a source of payments, shows what happens, and
-at the end reads everything back. Exit status: 0 every transaction was answered once and stored, 1 one was not.
+Starts a Kafka broker, workers, a learner, the embedded ClickHouse with its page, and a source of payments; shows what
+happens, and at the end reads everything back. Exit status: 0 every transaction was answered once and stored, 1 one was
+not.
 """
 
 import argparse
@@ -16,14 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from deploy.audit import Answers, audit_answers
+from deploy.caught import caught_by_slice, truth_labelled, truth_told
 from deploy.meter import Meter
 from deploy.processes import Process, log_tail
-from deploy.system import System
+from deploy.system import ROOT, System
 from deploy.warm_up import warm_up
 
 SUMMARY_INTERVAL_S = 2.0
 DRAIN_TIMEOUT_S = 3_600.0
 SETTLE_S = 3.0
+DOCUMENTS = ROOT / "streams" / "documents"
+TRUTH = "truth.jsonl"
+SIMULATED_SNAPSHOT_RECORDS = 200
+"""So that two minutes show several versions."""
+RECORDED_SNAPSHOT_RECORDS = 1_000
+LIVE_PARTITIONS = 12
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,18 +70,26 @@ def _problem(flags: argparse.Namespace) -> str | None:
 
 def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -> int:
     started = time.monotonic()
-    with System(data_dir, workers=flags.workers) as system:
+    with System(
+        data_dir,
+        workers=flags.workers,
+        partitions=_partitions(flags),
+        snapshot_records=RECORDED_SNAPSHOT_RECORDS if flags.input else SIMULATED_SNAPSHOT_RECORDS,
+    ) as system:
         _say(f"Kafka {system.broker.bootstrap}, data and logs in {system.data_dir}")
+        for name in ("policy", "rates"):
+            system.run(name, ["streams", name, "publish", str(DOCUMENTS / f"{name}.json")])
         system.start_workers()
-        system.start_sink()
+        system.start_learner()
+        system.start_store(page_port=flags.page_port)
         warm_up(system.broker.bootstrap)
         if not system.wait_until_ready(120.0):
             raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
         # Compiling, and the sink's first look at its store, go on for a moment after all have answered.
         stopping.wait(SETTLE_S)
-        _say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops")
+        _say(f"ready after {time.monotonic() - started:.1f} s; the page is {system.page_url()}; Ctrl-C stops")
         meter = Meter(system.settings)
-        source = system.process("producer", _source_arguments(flags))
+        source = system.process("producer", _source_arguments(flags, data_dir / TRUTH))
         with source:
             _watch(source, meter, stopping, seconds=flags.seconds if flags.input else None)
             source.terminate()
@@ -83,18 +99,35 @@ def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -
         meter.close()
         for worker in system.workers:
             worker.terminate()
-        system.stop_sink()
+        # Labels that are still to be joined are joined by the store's last run, and then learned.
+        system.stop_store()
+        learned = system.wait_until_learned(DRAIN_TIMEOUT_S)
+        if system.learner:
+            system.learner.terminate()
         answers = audit_answers(system)
+        truth = truth_labelled(system) if flags.input else truth_told(data_dir / TRUTH)
         report = _report(system, meter, answers, _last_json(source.log_path))
+        report["seconds"] = round(time.monotonic() - started, 1)
+        report["caught"] = caught_by_slice(answers.decided, truth)
     if source.exit_code:
         sys.stderr.write(f"the producer failed: {log_tail(source.log_path)}\n")
     _say(_verdict(report))
     if flags.json:
         sys.stdout.write(json.dumps(report) + "\n")
-    return 0 if answers.complete and drained and not source.exit_code else 1
+    return 0 if answers.complete and drained and learned and not source.exit_code else 1
 
 
-def _source_arguments(flags: argparse.Namespace) -> list[str]:
+def _partitions(flags: argparse.Namespace) -> int:
+    """Return the number of tasks a stage has. Flat out there is one a worker: more would wait for one another.
+
+    A backlog is read in the order of event time, so tasks go in step (`streams/alignment.py`), and where payments are
+    sparse most of the time would go into steps of a handful.
+    """
+    wanted: int = flags.partitions or (flags.workers if flags.flat_out else LIVE_PARTITIONS)
+    return wanted
+
+
+def _source_arguments(flags: argparse.Namespace, truth_path: Path) -> list[str]:
     if flags.input:
         pace = (
             ["--flat-out"] if flags.flat_out
@@ -104,6 +137,7 @@ def _source_arguments(flags: argparse.Namespace) -> list[str]:
         arguments = ["replay", str(flags.input.resolve()), "--mapping", flags.mapping, *pace]
     else:
         arguments = ["simulate", "--rate", str(flags.rate or 50), "--seed", str(flags.seed)]
+        arguments += ["--truth", str(truth_path.resolve())]
         arguments += ["--seconds", str(flags.seconds)] if flags.seconds else []
     delay = flags.label_delay or ("7d" if flags.input else "20s")
     return ["producers", *arguments, "--label-delay", delay, "--json"]
@@ -139,22 +173,27 @@ def _report(system: System, meter: Meter, answers: Answers, produced: dict[str, 
         "labels": produced.get("labels", 0),
         "labels_pending": produced.get("labels_pending", 0),
         "labels_applied": card.get("labels", 0),
-        "labels_learned": 0,
-        "model_versions": 0,
+        "labels_learned": answers.labels_learned,
+        "model_versions": answers.model_versions,
         "actions": answers.actions,
         "latency_ms": meter.latency_ms(),
         "rate_in": meter.rate_in,
         "rate_out": meter.rate_out,
         "stages_restarted": sum(worker.restarts for worker in system.workers),
+        "learner_restarted": system.learner.restarts if system.learner else 0,
     }
 
 
 def _verdict(report: dict[str, Any]) -> str:
     latency = report["latency_ms"]
+    slices = [each for each in report["caught"] if each["caught_share"] is not None]
+    caught = f"; fraud caught {slices[0]['caught_share']:.0%} at first, {slices[-1]['caught_share']:.0%} at last"
     return (
         f"{report['transactions']:,} transactions: {report['decisions_missing']} without an answer,"
         f" {report['decisions_repeated']} answered twice, {report['predictions_stored']:,} stored;"
-        f" latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
+        f" latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms;"
+        f" {report['labels_learned']:,} labels learned, {report['model_versions']} model versions"
+        f"{caught if slices else ''}"
     )
 
 
@@ -188,6 +227,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label-delay", metavar="DURATION", help="labels come so long after (20s simulated, 7d recorded)"
     )
+    parser.add_argument(
+        "--partitions", type=int, help=f"tasks of a stage (default {LIVE_PARTITIONS}; flat out one a worker)"
+    )
+    parser.add_argument("--page-port", type=int, default=0, help="where the page is served (default: a free port)")
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (default 1)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="keep data and logs here (default: removed at the end)"

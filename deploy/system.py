@@ -1,4 +1,4 @@
-"""The whole system on one machine: a broker, workers and a sink, each a process of its own under supervision.
+"""The whole system on one machine: a broker, workers, a learner and the store, each a process of its own, supervised.
 
 The demo, the benchmarks and the fault runs all start it from here, so they run the same thing.
 """
@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from deploy.broker import Broker
 from deploy.processes import Process, log_tail
 from schemas.settings import Settings
-from schemas.topics import LABELS, PROFILED, TRANSACTIONS
+from schemas.topics import LABELS, PROFILED, TRAINING, TRANSACTIONS
 from schemas.topics_to_kafka import create_topics
 from streams.exactly_once import POSITION_KEY
 
@@ -29,12 +29,15 @@ STAGE_INPUTS = (TRANSACTIONS, LABELS, PROFILED)
 
 
 class System:
-    """Broker, workers and sink on a data directory.
+    """Broker, workers, learner and store on a data directory.
+
+    The store's process holds the sink, the label join and the page: the embedded ClickHouse belongs to one process.
 
     Parameters
     ----------
     worker_session_timeout_ms : how long a silent worker keeps its partitions.
     broker : one to use instead of starting one; it is not stopped either.
+    partitions, snapshot_records : as the settings of these names.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class System:
         broker: Broker | None = None,
         broker_properties: Mapping[str, str] | None = None,
         topic_prefix: str = "",
+        partitions: int = 12,
+        snapshot_records: int = 1_000,
     ) -> None:
         # A local system is complete in itself: a shell set up for a real cluster must not reach into it, nor it out.
         for name in [name for name in os.environ if name.startswith("FRAUD_")]:
@@ -54,10 +59,13 @@ class System:
         self.logs_dir = self.data_dir / "logs"
         self.logs_dir.mkdir(parents=True, exist_ok=True)
         self._own_broker = broker is None
-        self._sink_log_start = 0
+        self._store_log_start = 0
         self.broker = broker or Broker(self.data_dir / "kafka", properties=broker_properties)
         self.workers: list[Process] = []
-        self.sink: Process | None = None
+        self.learner: Process | None = None
+        self.store: Process | None = None
+        self._partitions = partitions
+        self._snapshot_records = snapshot_records
         self._workers_wanted = workers
         self._session_timeout_ms = worker_session_timeout_ms
         self._topic_prefix = topic_prefix
@@ -81,7 +89,7 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in [*self.workers, *([self.sink] if self.sink else [])]:
+        for process in filter(None, [*self.workers, self.learner, self.store]):
             process.terminate(grace_s=10)
         self._observer.close()
         if self._own_broker:
@@ -96,6 +104,8 @@ class System:
                 "data_dir": self.data_dir / "store",
                 "session_timeout_ms": self._session_timeout_ms,
                 "topic_prefix": self._topic_prefix,
+                "partitions": self._partitions,
+                "snapshot_records": self._snapshot_records,
             }
         )
 
@@ -124,19 +134,35 @@ class System:
             worker = self.process(name, ["streams", "worker"], restart=True, FRAUD_WORKER_ID=name)
             self.workers.append(worker.start())
 
-    def start_sink(self) -> None:
-        """Start the sink into the embedded store."""
-        self.sink = self.process("sink", ["consumers", "sink", "--json"], restart=True)
-        # Storing may lag: on a machine for everything it gives way to deciding.
-        self.sink.argv[:0] = ["nice", "-n", "10"]
-        self._sink_log_start = self.sink.log_path.stat().st_size if self.sink.log_path.exists() else 0
-        self.sink.start()
+    def start_learner(self) -> None:
+        """Start the learner: the one task of the learning stage, in a process of its own."""
+        arguments = ["streams", "worker", "--stages", "learning"]
+        self.learner = self.process("learner", arguments, restart=True, FRAUD_WORKER_ID="learner")
+        # Learning may lag: on a machine for everything it gives way to deciding.
+        self.learner.argv[:0] = ["nice", "-n", "10"]
+        self.learner.start()
 
-    def stop_sink(self) -> None:
-        """Stop the sink, then let another run store what is left."""
-        if self.sink:
-            self.sink.terminate(grace_s=20)
-        self.run("sink-rest", ["consumers", "sink", "--until-idle", "1", "--json"])
+    def start_store(self, page_port: int | None = None) -> None:
+        """Start the sink into the embedded store with the label join, and the page where a port is given."""
+        page = ["--without-page"] if page_port is None else ["--page-port", str(page_port)]
+        self.store = self.process("store", ["consumers", "run", *page, "--json"], restart=True)
+        # Storing may lag, too.
+        self.store.argv[:0] = ["nice", "-n", "10"]
+        self._store_log_start = self.store.log_path.stat().st_size if self.store.log_path.exists() else 0
+        self.store.start()
+
+    def stop_store(self) -> None:
+        """Stop the store's process, then let another store and join what is left."""
+        if self.store:
+            self.store.terminate(grace_s=20)
+        self.run("store-rest", ["consumers", "run", "--without-page", "--until-idle", "1", "--json"])
+
+    def page_url(self) -> str | None:
+        """Return where the page is, once it says so in its log."""
+        if self.store is None:
+            return None
+        told = re.findall(rb"page on (http://\S+)", self.store.log_path.read_bytes()[self._store_log_start :])
+        return told[-1].decode() if told else None
 
     def run(self, name: str, arguments: Sequence[str]) -> str:
         """Run a command of ours to its end and return what it printed. Raises RuntimeError when it failed."""
@@ -158,6 +184,22 @@ class System:
         """Return the rows of a query on the store; no sink may be running."""
         return [json.loads(line) for line in self.run("query", ["consumers", "query", "--json", sql]).splitlines()]
 
+    def wait_until_learned(self, timeout_s: float) -> bool:
+        """Wait until the learner has learned all that is in the training log; False when it took too long."""
+        group = f"{self._topic_prefix}{self.settings.application_id}-learning"
+        observer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group, "log_level": 2})
+        training = TopicPartition(self._topic_prefix + TRAINING.name, 0)
+        deadline = time.monotonic() + timeout_s
+        try:
+            while time.monotonic() < deadline:
+                learned = observer.committed([training], timeout=10)[0].offset
+                if learned >= observer.get_watermark_offsets(training, timeout=10)[1]:
+                    return True
+                time.sleep(0.2)
+        finally:
+            observer.close()
+        return False
+
     def _committed(self) -> dict[tuple[str, int], int]:
         """Return how far every input is processed, as the workers' group tells; negative where it tells nothing yet."""
         try:
@@ -178,20 +220,19 @@ class System:
         return sum(max(0, high - max(0, committed[at])) for at, (_, high) in ends.items())
 
     def wait_until_ready(self, timeout_s: float) -> bool:
-        """Wait until every task is open and has told where it is, and the sink reads; False when it took too long."""
+        """Wait until every task is open and has told where it is, and the store reads; False when it took too long."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if self._sink_reads() and min(self._committed().values()) >= 0:
+            if self._store_reads() and min(self._committed().values()) >= 0:
                 return True
             time.sleep(0.2)
         return False
 
-    def _sink_reads(self) -> bool:
-        if self.sink is None:
+    def _store_reads(self) -> bool:
+        if self.store is None:
             return True
-        return (
-            re.search(rb"reading \d+ partitions", self.sink.log_path.read_bytes()[self._sink_log_start :]) is not None
-        )
+        told = self.store.log_path.read_bytes()[self._store_log_start :]
+        return re.search(rb"reading \d+ partitions", told) is not None
 
     def wait_until_drained(self, timeout_s: float) -> bool:
         """Wait until nothing is left to process; False when it took too long."""
@@ -223,6 +264,11 @@ class System:
 
 def read_topic(bootstrap: str, topic: str) -> list[Any]:
     """Return every committed record of a topic up to its end now, partition by partition in offset order."""
+    return sorted(each_record(bootstrap, topic), key=lambda message: (message.partition(), message.offset()))
+
+
+def each_record(bootstrap: str, topic: str) -> Iterator[Any]:
+    """Give every committed record of a topic up to its end now, those of a partition in order."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -241,7 +287,6 @@ def read_topic(bootstrap: str, topic: str) -> list[Any]:
     unread = {at.partition: _end(consumer, at) for at in partitions}
     unread = {partition: end for partition, end in unread.items() if end}
     consumer.assign(partitions)
-    records: list[Any] = []
     while unread:
         message = consumer.poll(1.0)
         if message is None:
@@ -249,7 +294,7 @@ def read_topic(bootstrap: str, topic: str) -> list[Any]:
         partition, error = message.partition(), message.error()
         if error is None:
             if (message.offset() or 0) < unread.get(partition or 0, 0):
-                records.append(message)
+                yield message
             else:
                 unread.pop(partition or 0, None)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes carry an underscore
@@ -257,7 +302,6 @@ def read_topic(bootstrap: str, topic: str) -> list[Any]:
         elif not error.retriable():
             raise KafkaException(error)
     consumer.close()
-    return sorted(records, key=lambda message: (message.partition(), message.offset()))
 
 
 def _end(consumer: Consumer, partition: TopicPartition) -> int:

@@ -1,5 +1,5 @@
-"""Make events: replay a recorded file, or simulate shoppers and fraudsters, onto Kafka.
+"""Make events: replay a recording, or simulate shoppers and fraudsters, onto Kafka.
 
-`recording` and `world` both give cases (a transaction and what will be said of it); `stream` puts each label at its
-time; `events_to_kafka` publishes the stream at a pace.
+A recording and `world` both give cases: a transaction, and what will become of it and be said of it. A stream puts each
+outcome and label at its time, and `events_to_kafka` publishes the stream at a pace.
 """

@@ -8,20 +8,20 @@ from typing import Protocol
 from tqdm import tqdm
 
 from producers.pace import Pace
-from schemas.label import Label
-from schemas.recordings.stream import Stream
+from schemas.label import Label, Outcome
+from schemas.recordings.stream import Event, Stream
 from schemas.transaction import Transaction
 
 NAP_S = 0.05
 """Longest sleep between two looks at whether to stop."""
 
-Event = Transaction | Label
-
 
 class Writer(Protocol):
-    """Where events go: a `kafka_writer`, or what stands for it."""
+    """Where events go: a `kafka_writer`, or what stands for it or before it."""
 
-    failed: int
+    @property
+    def failed(self) -> int:
+        """Messages that were not delivered."""
 
     def send(self, event: Event) -> bool:
         """Take an event, or return False where it must be sent again."""
@@ -37,6 +37,7 @@ class Writer(Protocol):
 class Report:
     """What was published: events handed to Kafka, of which `failed` were not acknowledged.
 
+    Labels and outcomes are `pending` where their time had not come, although their transaction was published.
     `seconds` is real time until the last acknowledgement, `rate` transactions per second of it, `behind_s_max` the
     latest that an event was sent after it was due.
     """
@@ -44,6 +45,8 @@ class Report:
     transactions: int = 0
     labels: int = 0
     labels_pending: int = 0
+    outcomes: int = 0
+    outcomes_pending: int = 0
     failed: int = 0
     seconds: float = 0.0
     rate: float = 0.0
@@ -96,6 +99,7 @@ def publish(
         report.rate = report.transactions / report.seconds if report.seconds else 0.0
         report.failed = writer.failed
         report.labels_pending = stream.labels_pending + isinstance(in_hand, Label)
+        report.outcomes_pending = stream.outcomes_pending + isinstance(in_hand, Outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,10 @@ class _Run:
 def _count(report: Report, event_ms: int, event: Event) -> None:
     if isinstance(event, Transaction):
         report.transactions += 1
-    else:
+    elif isinstance(event, Label):
         report.labels += 1
+    else:
+        report.outcomes += 1
     if report.first_event_ms is None:
         report.first_event_ms = event_ms
     report.last_event_ms = event_ms

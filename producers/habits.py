@@ -23,6 +23,9 @@ MAGSTRIPE = 0.02
 GIFT = 0.02
 """Share of online orders sent to another country."""
 
+OTHER_EMAIL = 0.03
+"""Share of online orders for which an honest shopper gives an address not seen before."""
+
 SHOPPER_SKEW, MERCHANT_SKEW = 1.5, 2.0
 
 _MEAN = sum(HOURS) / len(HOURS) * sum(country.share for country in COUNTRIES)
@@ -52,8 +55,8 @@ def somebody(rng: Random, people: Population, at_ms: int) -> Shopper:
             return shopper
 
 
-def habit(rng: Random, people: Population, at_ms: int) -> dict[str, Any]:
-    """Return the fields of an honest payment, all but its id and time."""
+def habit(rng: Random, people: Population, at_ms: int) -> tuple[Shopper, dict[str, Any]]:
+    """Return who pays honestly now, and the payment's fields but for id and time."""
     shopper = somebody(rng, people, at_ms)
     drawn = rng.random()
     if drawn < FAVOURITE:
@@ -79,10 +82,10 @@ def habit(rng: Random, people: Population, at_ms: int) -> dict[str, Any]:
         fields["ip"] = token(rng, "ip") if other else shopper.ip
         fields["ip_country"] = rng.choice(COUNTRIES).code if away else shopper.home.code
         fields["shipping_country"] = rng.choice(COUNTRIES).code if rng.random() < GIFT else shopper.home.code
-        fields["email"] = shopper.email
+        fields["email"] = token(rng, "eml") if rng.random() < OTHER_EMAIL else shopper.email
     else:
         fields["entry_mode"] = "credential_on_file" if channel == "recurring" else "manual"
-    return fields
+    return shopper, fields
 
 
 def payment(shopper: Shopper, merchant: Merchant, amount_eur: float) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
-from schemas.label import Label
+from schemas.label import Label, Outcome
+from schemas.recordings.stream import Event
 from schemas.settings import Settings
-from schemas.topics import LABELS, TRANSACTIONS
+from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS
 from schemas.transaction import Transaction
 
 QUEUE_MESSAGES = 50_000
@@ -18,7 +19,7 @@ FULL_QUEUE_WAIT_S = 0.1
 
 
 class KafkaWriter:
-    """Sends transactions and labels, each to its topic, and keeps count. Close it to wait for what is under way.
+    """Sends events, each to the topic of its kind, and keeps count. Close it to wait for what is under way.
 
     `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost.
     """
@@ -30,6 +31,7 @@ class KafkaWriter:
         self._topics = {
             Transaction: settings.topic_prefix + TRANSACTIONS.name,
             Label: settings.topic_prefix + LABELS.name,
+            Outcome: settings.topic_prefix + OUTCOMES.name,
         }
         self._producer = Producer(
             {
@@ -46,7 +48,7 @@ class KafkaWriter:
             }
         )
 
-    def send(self, event: Transaction | Label) -> bool:
+    def send(self, event: Event) -> bool:
         """Hand over one message. Return False where the queue is full: it was not taken, send it again.
 
         Raises

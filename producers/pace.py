@@ -8,7 +8,7 @@ class Pace:
     """How fast a stream is published. With neither speed nor rate nothing is ever waited for, nor late.
 
     `speed` is event time over real time: 60 publishes an hour in a minute. `rate` is transactions per second, whatever
-    their event times; a label is due with the transaction before it.
+    their event times; a label or an outcome is due with the transaction before it.
 
     >>> Pace(speed=60).due_s(transactions=7, event_ms=3_600_000)
     60.0

@@ -1,30 +1,32 @@
 """A world of shoppers and fraudsters, endless and in order of time, as cases: each payment with its truth.
 
 Payments are a Poisson process of a given rate; who pays depends on the hour where he or she lives. A card has
-habits: an amount, favourite merchants, a country, a device. Now and then an incident of `fraud_patterns` begins, and
-its payments are mixed in at their times. The same arguments give the same bytes; another start gives the same people a
+habits: an amount, favourite merchants, a country, a device. Campaigns of `fraud_patterns` are mixed in at their times;
+some of them began before the world does. The same arguments give the same bytes; another start gives the same people a
 different day.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from heapq import heappop, heappush
+from dataclasses import dataclass, field
 from random import Random
 
+from producers.aftermath import Aftermath, Reporting
+from producers.campaigns import CAMPAIGNS_PER_FRAUD, Campaigns
+from producers.fraud_patterns import PATTERNS, Pattern
 from producers.habits import crowd, habit
-from producers.incidents import PAYMENTS_MEAN, Incident, begin, next_payment
 from producers.population import populate
-from schemas.label import Label
-from schemas.recordings.stream import Case
+from schemas.recordings.stream import Case, Truth
 from schemas.transaction import Transaction
+
+HONEST = Truth(fraud=False)
+FRAUDS = {pattern.name: Truth(fraud=True, campaign=pattern.name) for pattern in PATTERNS}
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What a world is made from. `rate` is transactions per second of event time, fraud included.
 
-    `fraud_rate` is the share of fraud in the long run. Every fraud is charged back `label_delay_ms` after it; of the
-    others `legitimate_share` are then called `assumed_legitimate`, and the rest is never spoken of.
+    `fraud_rate` is the share of fraud in the long run, whatever becomes of it; `reporting` is what is said of it.
     With `daily_rhythm` the rate follows the hours of the day and `rate` is its mean; without, it is the same at night.
     """
 
@@ -34,8 +36,7 @@ class World:
     shoppers: int = 10_000
     merchants: int = 2_000
     fraud_rate: float = 0.01
-    label_delay_ms: int = 60_000
-    legitimate_share: float = 0.3
+    reporting: Reporting = field(default_factory=Reporting)
     daily_rhythm: bool = False
 
     def __post_init__(self) -> None:
@@ -52,61 +53,44 @@ class World:
             "shoppers": 1 <= self.shoppers <= 10_000_000,
             "merchants": 1 <= self.merchants <= 10_000_000,
             "fraud_rate": 0 <= self.fraud_rate <= 0.5,
-            "label_delay_ms": self.label_delay_ms >= 0,
-            "legitimate_share": 0 <= self.legitimate_share <= 1,
         }
-        wrong = [name for name, within in ranges.items() if not within]
+        wrong = [name for name, within in ranges.items() if not within] + self.reporting.wrong()
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: out of range")
 
 
 def cases(world: World) -> Iterator[Case]:
-    """Give the world's payments and what will be said of each, for ever.
+    """Give the world's payments with their truth, what becomes of each and what will be said of it, for ever.
 
     >>> from itertools import islice
     >>> world = World(seed=7, start_ms=1_522_540_800_000, rate=50, shoppers=20, merchants=20)
     >>> first = list(islice(cases(world), 100))
-    >>> first == list(islice(cases(world), 100)), first[0][0].transaction_id
+    >>> first == list(islice(cases(world), 100)), first[0].transaction.transaction_id
     (True, 'tx-7-1627e80e800-0')
     """
-    rng = Random(f"{world.seed}:{world.start_ms}")
+    name = f"{world.seed}:{world.start_ms}"
+    rng, aftermath = Random(name), Aftermath(Random(f"{name}:aftermath"), world.reporting)
     people = populate(world.seed, world.shoppers, world.merchants)
+    campaigns = Campaigns(rng, people, world.start_ms, world.rate * world.fraud_rate)
     honest_per_ms = world.rate * (1 - world.fraud_rate) / 1000
-    incident_odds = world.fraud_rate / (1 - world.fraud_rate) / PAYMENTS_MEAN
+    campaign_odds = world.fraud_rate / (1 - world.fraud_rate) * CAMPAIGNS_PER_FRAUD
     honest_ms = world.start_ms + rng.expovariate(honest_per_ms)
-    frauds: list[tuple[float, int, Incident]] = []
     number = 0
     while True:
-        incident = None
-        if frauds and frauds[0][0] <= honest_ms:
-            at_ms, order, incident = heappop(frauds)
-            fields = next_payment(rng, people, incident)
-            if incident.left:
-                heappush(frauds, (at_ms + rng.expovariate(1 / incident.pattern.gap_s) * 1000, order, incident))
+        pattern: Pattern | None = None
+        if campaigns.due_ms <= honest_ms:
+            at_ms = campaigns.due_ms
+            pattern, fields = campaigns.next_payment()
         else:
             at_ms = honest_ms
             honest_ms += rng.expovariate(honest_per_ms * (crowd(int(at_ms)) if world.daily_rhythm else 1))
-            fields = habit(rng, people, int(at_ms))
-            if rng.random() < incident_odds:
-                heappush(frauds, (at_ms, number, begin(rng, people, int(at_ms))))
+            shopper, fields = habit(rng, people, int(at_ms))
+            campaigns.see(shopper, fields.get("terminal"))
+            if rng.random() < campaign_odds:
+                campaigns.begin(at_ms)
         fields["transaction_id"] = f"tx-{world.seed:x}-{world.start_ms:x}-{number}"
         fields["event_time_ms"] = int(at_ms)
         number += 1
         transaction = Transaction.model_validate(fields)
-        spoken_of = incident is not None or rng.random() < world.legitimate_share
-        yield transaction, _label(transaction, incident, world.label_delay_ms) if spoken_of else None
-
-
-def _label(transaction: Transaction, incident: Incident | None, delay_ms: int) -> Label:
-    return Label.model_validate(
-        {
-            "transaction_id": transaction.transaction_id,
-            "card": transaction.card,
-            "merchant": transaction.merchant,
-            "verdict": "fraud" if incident else "legitimate",
-            "source": "chargeback" if incident else "assumed_legitimate",
-            "occurred_at_ms": transaction.event_time_ms,
-            "reported_at_ms": transaction.event_time_ms + delay_ms,
-            "fraud_type": incident.pattern.fraud_type if incident else None,
-        }
-    )
+        labels, outcomes = aftermath.of(transaction, pattern)
+        yield Case(transaction, labels, outcomes, FRAUDS[pattern.name] if pattern else HONEST)

@@ -27,6 +27,7 @@ DeadLetterReason = Literal[
     "wrong_partition",
     "from_the_future",
     "core_exception",
+    "label_without_prediction",
 ]
 
 

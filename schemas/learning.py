@@ -84,8 +84,8 @@ class ScoreMap(Message):
 class ModelNeeds(Message):
     """What a model must have learned before it may decide; until then rules decide alone."""
 
-    records: Annotated[int, Field(ge=0)] = 1_000
-    frauds: Annotated[int, Field(ge=0)] = 50
+    records: Annotated[int, Field(ge=0)] = 500
+    frauds: Annotated[int, Field(ge=0)] = 30
 
 
 class PolicyVersion(Message):

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     step_records_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=200, description="Most records in one transaction: bounds how long one step keeps the others waiting."
     )
+    snapshot_records: Annotated[int, Field(ge=10, le=1_000_000)] = Field(
+        default=1_000, description="Training records between two model versions: fewer is fresher, and more to store."
+    )
     ahead_ms_max: Annotated[int, Field(ge=0)] = Field(
         default=60_000, description="On a backlog, how far one card task may run ahead of the slowest, in event time."
     )
@@ -54,6 +57,16 @@ class Settings(BaseSettings):
         default=86_400_000,
         description="How far an event's time may lie after its record's timestamp before it is refused: clocks may be a"
         " day ahead.",
+    )
+    legitimate_kept_one_in: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=3,
+        description="Of labels that only say nobody disputed the payment, one in so many becomes a training record, and"
+        " stands for as many: more is less to learn from and sooner done.",
+    )
+    label_wait_ms_max: Annotated[int, Field(ge=0)] = Field(
+        default=604_800_000,
+        description="How long a label waits for its payment's prediction to be stored before it is a dead letter:"
+        " longer than the store may be down.",
     )
     clickhouse_url: str = Field(
         default="",

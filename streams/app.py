@@ -6,7 +6,9 @@ produces nothing: `streams/DESIGN.md` says why.
 
 import asyncio
 import logging
+import threading
 import uuid
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -16,16 +18,24 @@ from aiokafka.partitioner import murmur2
 from confluent_kafka.admin import AdminClient
 from yarl import URL
 
+from schemas.learning import PolicyVersion
 from schemas.settings import Settings
 from streams.alignment import Alignment
 from streams.code_version import code_version
 from streams.detector.card import CardStage
+from streams.detector.decide import InForce
+from streams.detector.learning_stage import LearningStage
 from streams.detector.merchant import MerchantStage
-from streams.detector.rules import POLICY
-from streams.detector.stage import Context, Stage
+from streams.detector.scorer import Scorer
+from streams.detector.stage import Context, EntityStage, Stage
+from streams.documents import shipped_policy, shipped_rates
+from streams.exactly_once import Task
 from streams.kafka_consumer import Transport
 from streams.kafka_task_log import KafkaTaskLog
+from streams.learning import LearningTask
 from streams.progress import ProgressExchange
+from streams.published import Document, Published
+from streams.slot import HostedTask
 from streams.tasks import Tasks, stop_process
 
 logger = logging.getLogger(__name__)
@@ -35,16 +45,20 @@ TELL_IDLE_INTERVAL_S = 0.1
 TELL_ALONE_INTERVAL_S = 1.0
 
 
-def stages_of(settings: Settings) -> tuple[Stage, ...]:
-    """Return the stages of a deployment."""
+STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (CardStage, MerchantStage, LearningStage)}
+DECIDING = (CardStage.name, MerchantStage.name)
+
+
+def stages_of(settings: Settings, names: Sequence[str], in_force: InForce) -> tuple[Stage, ...]:
+    """Return the stages of these names."""
 
     @lru_cache(maxsize=200_000)
     def partition_of(key: bytes) -> int:
         partition: int = (murmur2(key) & 0x7FFFFFFF) % settings.partitions
         return partition
 
-    context = Context(POLICY, code_version(), partition_of, settings.future_ms_max)
-    return (CardStage(context), MerchantStage(context))
+    context = Context(in_force, code_version(), partition_of, settings.future_ms_max)
+    return tuple(STAGES[name](context) for name in names)
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -57,10 +71,14 @@ class App(faust.App):  # type: ignore[misc]
         """Make none: no state is kept in files."""
 
 
-def build_app(settings: Settings) -> App:
-    """Return the app, not started."""
+def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
+    """Return the app that hosts the stages of these names, not started.
+
+    Whoever hosts the same stages is one group, so that a learner that restarts takes no partition from a decider.
+    """
+    group = settings.application_id if tuple(names) == DECIDING else "-".join((settings.application_id, *names))
     app = App(
-        f"{settings.topic_prefix}{settings.application_id}",
+        f"{settings.topic_prefix}{group}",
         broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap.split(",")],
         autodiscover=False,
         broker_session_timeout=settings.session_timeout_ms / 1000,
@@ -76,15 +94,19 @@ def build_app(settings: Settings) -> App:
     )
     app.topic_prefix = settings.topic_prefix
     app.transport = Transport(app.conf.broker_consumer, app)
-    stages = stages_of(settings)
+    in_force = InForce(shipped_policy(), shipped_rates())
+    stages = stages_of(settings, names, in_force)
     alignment = Alignment(range(settings.partitions), settings.ahead_ms_max)
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    tasks = app.tasks = Tasks(
-        settings,
-        stages,
-        lambda stage, number: KafkaTaskLog(settings, admin, stage.name, number, stage.state_log),
-        alignment,
-    )
+
+    def new_task(stage: Stage, number: int) -> HostedTask:
+        log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
+        if isinstance(stage, EntityStage):
+            return Task(stage, number, log)
+        assert isinstance(stage, LearningStage)
+        return LearningTask(stage, number, log, settings.snapshot_records)
+
+    tasks = app.tasks = Tasks(settings, stages, new_task, alignment)
     for stage in stages:
         topic = app.topic(*(settings.topic_prefix + topic.name for topic in stage.inputs), value_serializer="raw")
         app.agent(topic, name=stage.name)(partial(_host, app))
@@ -93,8 +115,34 @@ def build_app(settings: Settings) -> App:
         await tasks.suspend()
 
     app.on_partitions_revoked.connect(on_revoked)
-    app.task(partial(_share_progress, app, settings))
+    if CardStage.name in names:
+        app.task(partial(_share_progress, app, settings))
+    if set(DECIDING) & set(names):
+        tasks.ready_to_open = _follow_published(app, settings, in_force)
     return app
+
+
+def _follow_published(app: App, settings: Settings, in_force: InForce) -> Callable[[], None]:
+    """Return what waits until all that was published is in force; later documents follow between two batches."""
+    started = threading.Lock()
+    published: list[Published] = []
+
+    def put(document: Document) -> None:
+        if isinstance(document, Scorer):
+            in_force.scorer = document
+        elif isinstance(document, PolicyVersion):
+            in_force.policy = document
+        else:
+            in_force.rates = document
+        logger.warning("in force from now on: %s", document.version)
+
+    def wait() -> None:
+        with started:
+            if not published:
+                published.append(Published(settings, lambda document: app.loop.call_soon_threadsafe(put, document)))
+                published[0].start()
+
+    return wait
 
 
 async def _host(app: App, _stream: Any) -> None:

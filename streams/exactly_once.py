@@ -16,7 +16,7 @@ from typing import Protocol
 
 from schemas.fields import Positions
 from schemas.topics import Topic
-from streams.detector.stage import Event, Output, Refusal, Stage, Step
+from streams.detector.stage import EntityStage, Event, Output, Refusal, Step
 from streams.detector.state import State
 
 POSITION_KEY = b"!position"
@@ -64,7 +64,7 @@ class TaskLog(Protocol):
 class Task:
     """One stage on one partition number. `open` once, then `step` and `commit` in turn; after an error, discard it."""
 
-    def __init__(self, stage: Stage, partition: int, log: TaskLog) -> None:
+    def __init__(self, stage: EntityStage, partition: int, log: TaskLog) -> None:
         self.stage = stage
         self.partition = partition
         self.counters: Counter[str] = Counter()

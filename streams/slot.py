@@ -1,17 +1,41 @@
 """One assigned task with what surrounds it on a worker: what waits for it, and what its coroutine is doing."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from streams.exactly_once import Task
+from streams.detector.stage import Event, Refusal, Stage
 from streams.inputs import Inputs
+
+
+class HostedTask(Protocol):
+    """What the host needs of a task: of entities (`exactly_once.Task`), or of learning."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage it is a task of."""
+
+    @property
+    def watermark_ms(self) -> int:
+        """The largest event time processed."""
+
+    @property
+    def entities(self) -> int:
+        """How many entities it remembers."""
+
+    def open(self) -> dict[str, int]: ...
+    def step(self, events: Sequence[Event | Refusal]) -> None: ...
+    def commit(self) -> dict[str, int]: ...
+    def position(self, topic: str) -> int | None: ...
+    def close(self) -> None: ...
 
 
 @dataclass
 class Slot:
     """One assigned task, what waits for it, and the coroutine that steps it."""
 
-    task: Task
+    task: HostedTask
     inputs: Inputs
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)

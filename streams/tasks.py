@@ -16,9 +16,9 @@ from schemas.settings import Settings
 from streams.alignment import Alignment
 from streams.detector.card import CardStage
 from streams.detector.stage import Event, Record, Refusal, Stage
-from streams.exactly_once import FencedError, Task, TaskLog, TransactionFailedError
+from streams.exactly_once import FencedError, TransactionFailedError
 from streams.inputs import Inputs
-from streams.slot import Slot
+from streams.slot import HostedTask, Slot
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +39,20 @@ class Tasks:
 
     Parameters
     ----------
-    new_log : makes the log of a stage's partition; called in a thread.
+    new_task : makes the task of a stage's partition, not open yet; called in a thread.
     """
 
     def __init__(
         self,
         settings: Settings,
         stages: Iterable[Stage],
-        new_log: Callable[[Stage, int], TaskLog],
+        new_task: Callable[[Stage, int], HostedTask],
         alignment: Alignment,
     ) -> None:
         self._settings = settings
         self._stages = tuple(stages)
         self._stage_of_topic = {topic.name: stage for stage in self._stages for topic in stage.inputs}
-        self._new_log = new_log
+        self._new_task = new_task
         self._slots: dict[tuple[str, int], Slot] = {}
         self._pool = ThreadPoolExecutor(
             max_workers=2 * settings.partitions * len(self._stages), thread_name_prefix="task"
@@ -61,6 +61,7 @@ class Tasks:
         self._stepping = True
         self.alignment = alignment
         self.reseek: Reseek | None = None
+        self.ready_to_open: Callable[[], None] = lambda: None
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -97,11 +98,13 @@ class Tasks:
             await asyncio.gather(*(slot.idle.wait() for slot in self._slots.values()))
             await asyncio.gather(*(self._close(self._slots.pop(key)) for key in self._slots.keys() - wanted))
             started = time.monotonic()
+            # Models and policies first: else every restart would answer a burst by rules alone.
+            await asyncio.get_running_loop().run_in_executor(self._pool, self.ready_to_open)
             opened = await asyncio.gather(*(self._open_slot(key) for key in sorted(wanted - self._slots.keys())))
             if opened:
                 entities = sum(self._slots[key].task.entities for key in wanted)
                 logger.warning(
-                    "opened %d tasks in %.2f s; %d cards and merchants are remembered in all",
+                    "opened %d tasks in %.2f s; %d entities are remembered in all",
                     len(opened),
                     time.monotonic() - started,
                     entities,
@@ -121,7 +124,7 @@ class Tasks:
         slot.loop_task = asyncio.create_task(self._run(key, slot), name=f"{key[0]}-{key[1]}")
         self._slots[key] = slot
 
-    async def _open_task(self, key: tuple[str, int]) -> Task:
+    async def _open_task(self, key: tuple[str, int]) -> HostedTask:
         stage = next(stage for stage in self._stages if stage.name == key[0])
         wait_s = 0.05
         while True:
@@ -134,8 +137,8 @@ class Tasks:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, REOPEN_WAIT_S_MAX)
 
-    def _open_in_thread(self, stage: Stage, partition: int) -> Task:
-        task = Task(stage, partition, self._new_log(stage, partition))
+    def _open_in_thread(self, stage: Stage, partition: int) -> HostedTask:
+        task = self._new_task(stage, partition)
         try:
             task.open()
             # Proves that the task can commit, and has Kafka warm before the first payment comes.

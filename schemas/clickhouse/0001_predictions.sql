@@ -3,6 +3,9 @@
 -- A repeat of the same payment (card, its time, its id) is harmless: the record with the lowest offset is the one that
 -- counts, and v_predictions shows it once. A gateway that uses an id again after the 30 days in which ids are unique
 -- gets a row of its own, because the time is part of the key.
+--
+-- Partitions are weeks, because the label join asks for the payments of a few days, of any card: it reads two weeks then
+-- and not two months.
 CREATE TABLE IF NOT EXISTS predictions
 (
     transaction_id String COMMENT 'Id that the gateway gave; unique for its card within 30 days' CODEC(ZSTD(1)),
@@ -32,6 +35,7 @@ CREATE TABLE IF NOT EXISTS predictions
         COMMENT 'Topic to the place up to which every input had been read' CODEC(ZSTD(1)),
     model_version LowCardinality(String) COMMENT 'Model that scored, empty where rules alone decided',
     policy_version LowCardinality(String) COMMENT 'Policy that decided',
+    rates_version LowCardinality(String) COMMENT 'Rate table that amounts were compared by, empty where there was none',
     code_version LowCardinality(String) COMMENT 'Code that ran',
     rule_hits Array(LowCardinality(String)) COMMENT 'Names of the rules that fired',
     score Nullable(UInt16) COMMENT 'Risk score, 0 to 1000; 600 is where acting starts to pay',
@@ -52,7 +56,7 @@ CREATE TABLE IF NOT EXISTS predictions
     INDEX by_merchant merchant TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(precedence)
-PARTITION BY toYYYYMM(event_time)
+PARTITION BY toMonday(event_time)
 ORDER BY (card, event_time, transaction_id)
 COMMENT 'Predictions as they came, repeats included: read v_predictions';
 

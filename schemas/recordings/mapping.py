@@ -1,4 +1,4 @@
-"""Which column of a recorded file is which field: a TOML of one line per field.
+"""Which column of a recording is which field: a TOML of one line per field.
 
     card = { column = "CUSTOMER_ID", prefix = "card_" }    # a column, with something put before it
     currency = { const = "EUR" }                           # the same for every row
@@ -26,7 +26,7 @@ UNITS = {"amount": ("major", "minor"), "event_time": ("iso", "s", "ms")}
 
 
 class RecordingError(ValueError):
-    """A recorded file that cannot be replayed, in one line that names the row."""
+    """A recording that cannot be read, in one line that names the row."""
 
 
 class MappingError(ValueError):
@@ -86,12 +86,12 @@ def parse_mapping(text: str) -> ColumnMapping:
 
 
 def columns(mapping: ColumnMapping) -> list[str]:
-    """Return the columns that a file must have, each once, in the mapping's order."""
+    """Return the columns that a recording must have, each once, in the mapping's order."""
     return list(dict.fromkeys(source.column for source in mapping.values() if source.column is not None))
 
 
-def check_columns(mapping: ColumnMapping, present: Iterable[str]) -> None:
-    """Refuse a file that lacks a mapped column.
+def check_columns(mapping: ColumnMapping, present: Iterable[str], recording: str = "the file") -> None:
+    """Refuse a recording that lacks a mapped column.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def check_columns(mapping: ColumnMapping, present: Iterable[str]) -> None:
         f"{source.column} (for {field})" for field, source in mapping.items() if source.column not in {None, *there}
     ]
     if missing:
-        raise MappingError(f"the file has no column {', '.join(missing)}; it has {', '.join(there) or 'none'}")
+        raise MappingError(f"{recording} has no column {', '.join(missing)}; it has {', '.join(there) or 'none'}")
 
 
 def unit(mapping: ColumnMapping, field: str) -> str:

@@ -1,7 +1,7 @@
-"""Rows of a recorded file, read through a column mapping, as cases: each transaction with its label.
+"""Rows of a recording, read through a column mapping, as cases: each transaction with its label.
 
-A row is numbered from 1, the header not counted. Rows must be in order of event time. The first row that cannot be read
-stops the recording with its number; every row before it has been given.
+A row is numbered from 1, a file's header not counted. Rows must be in order of event time. The first row that cannot be
+read stops the recording with its number; every row before it has been given.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ def minor_units(amount: str | float | Decimal, decimals: int) -> int:
 
 
 def cases(frames: Iterable[pd.DataFrame], mapping: ColumnMapping, label_delay_ms: int) -> Iterator[Case]:
-    """Give the transaction of every row with its label, reported `label_delay_ms` after the payment.
+    """Give the transaction of every row with its label if it has one, reported `label_delay_ms` after the payment.
 
     Frames hold the mapped columns, as text or in their own types. A row that says fraud is labelled by a `chargeback`,
     one that says not as `assumed_legitimate`, one that says nothing not at all.
@@ -77,9 +77,9 @@ def cases(frames: Iterable[pd.DataFrame], mapping: ColumnMapping, label_delay_ms
         try:
             for case in _frame_cases(frame, mapping, label_delay_ms):
                 row += 1
-                if case[0].event_time_ms < latest_ms:
-                    raise RecordingError(f"row {row}: is older than the row before it; sort the file by time first")
-                latest_ms = case[0].event_time_ms
+                if case.transaction.event_time_ms < latest_ms:
+                    raise RecordingError(f"row {row}: is older than the row before it; sort the rows by time first")
+                latest_ms = case.transaction.event_time_ms
                 yield case
         except _UnreadableError as error:
             raise RecordingError(f"row {row + 1}: {error}") from None
@@ -97,11 +97,11 @@ def _frame_cases(frame: pd.DataFrame, mapping: ColumnMapping, label_delay_ms: in
     for index, (values, fraud, fraud_type) in enumerate(rows):
         try:
             transaction = Transaction.model_validate(dict(zip(names, values, strict=True)))
-            label = None if fraud is None else _label(transaction, label_delay_ms, fraud_type, fraud=fraud)
+            labels = () if fraud is None else (_label(transaction, label_delay_ms, fraud_type, fraud=fraud),)
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             raise _UnreadableError(index, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-        yield transaction, label
+        yield Case(transaction, labels)
 
 
 def _label(transaction: Transaction, delay_ms: int, fraud_type: str | None, *, fraud: bool) -> Label:

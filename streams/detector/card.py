@@ -1,18 +1,24 @@
-"""The card stage: the card's features for every transaction, and its labels passed on in one order."""
+"""The card stage: the card's features for every transaction, and its labels, each once and in one order."""
 
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Profiled
 from schemas.fields import Positions
 from schemas.label import Label
-from schemas.topics import CARD_STATE, LABELS, PROFILED, TRANSACTIONS
+from schemas.learning import RateTable
+from schemas.topics import CARD_STATE, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
-from streams.detector.profile import CARD
-from streams.detector.stage import Event, Output, Record, Refusal, Stage, Step, key_problem, refusal_of
+from streams.detector.look import Payment
+from streams.detector.payment import AMOUNT
+from streams.detector.profile import CARD, Seen
+from streams.detector.rates import to_base_minor
+from streams.detector.stage import EntityStage, Event, Output, Record, Refusal, Step, key_problem, refusal_of
 from streams.detector.state import State
 
 
-class CardStage(Stage):
+class CardStage(EntityStage):
     """Transactions and labels of a card, in event-time order, become profiled records keyed by merchant.
+
+    A label that was not there before goes two ways: to the merchant, and to wait for the features of its payment.
 
     Labels come first among the inputs: one that is reported at a transaction's own millisecond counts for it.
     """
@@ -38,20 +44,39 @@ class CardStage(Stage):
 
     def step(self, state: State, event: Event, positions: Positions) -> Step:
         message = event.message
-        assert not isinstance(message, Profiled)
-        profile = state.profile(message.card)
         if isinstance(message, Label):
-            seen = profile.report(message)
-            if seen.duplicate:
-                return Step((), ("duplicate_labels",))
-            counts: tuple[str, ...] = ("labels",)
-            profiled = Profiled(label=message, positions=positions)
-        else:
-            seen = profile.pay(message.event_time_ms, message.amount_minor, message.transaction_id)
-            if seen.duplicate:
-                return Step((), ("duplicates",))
-            counts = ("transactions", *(("late",) if seen.late_ms else ()))
-            profiled = Profiled(transaction=message, features=seen.features, late_ms=seen.late_ms, positions=positions)
+            return self._report(state, message, event.record.partition, positions)
+        assert isinstance(message, Transaction)
+        rates = self.context.in_force.rates
+        seen = pay_by_card(state, message, rates)
+        if seen.duplicate:
+            return Step((), ("duplicates",))
+        profiled = Profiled(
+            transaction=message,
+            features=seen.features,
+            late_ms=seen.late_ms,
+            rates_version=rates.version,
+            positions=positions,
+        )
         output = Output(PROFILED, message.merchant.encode(), encode(profiled))
         state.apply(message.card, seen.changes)
-        return Step((output,), counts)
+        late, unpriced = ("late",) * bool(seen.late_ms), ("without_rate",) * (AMOUNT not in seen.features)
+        return Step((output,), ("transactions", *late, *unpriced))
+
+    def _report(self, state: State, label: Label, partition: int, positions: Positions) -> Step:
+        seen = state.profile(label.card).report(label)
+        if seen.duplicate:
+            return Step((), ("duplicate_labels",))
+        outputs = (
+            Output(PROFILED, label.merchant.encode(), encode(Profiled(label=label, positions=positions))),
+            Output(LABELS_WAITING, label.card.encode(), encode(label), partition),
+        )
+        state.apply(label.card, seen.changes)
+        return Step(outputs, ("labels",))
+
+
+def pay_by_card(state: State, transaction: Transaction, rates: RateTable) -> Seen:
+    """Return what the card says to a payment, its amount compared in the base currency."""
+    amount_base = to_base_minor(transaction.amount_minor, transaction.currency, rates)
+    payment = Payment(transaction, amount_base, transaction.transaction_id, transaction.merchant)
+    return state.profile(transaction.card).pay(payment)

@@ -1,10 +1,24 @@
 """From features to the answer: what was predicted, and what is told. The same inputs always give the same bytes."""
 
+from dataclasses import dataclass
+
 from schemas.decision import Decision, Prediction, Reason
 from schemas.fields import Action, CardToken, Features, Mode, Positions
-from schemas.learning import PolicyVersion
+from schemas.learning import PolicyVersion, RateTable
 from schemas.transaction import Transaction
-from streams.detector.rules import rule
+from streams.detector.encode import ENCODER
+from streams.detector.explain import reasons_of
+from streams.detector.policy import action_at, most_severe, rule, score_of
+from streams.detector.scorer import Scorer, probability_of
+
+
+@dataclass(slots=True)
+class InForce:
+    """What decides now: each is replaced whole, between two batches, and every prediction names it."""
+
+    policy: PolicyVersion
+    rates: RateTable
+    scorer: Scorer | None = None
 
 
 def predict(
@@ -13,22 +27,45 @@ def predict(
     *,
     late_ms: int,
     positions: Positions,
-    policy: PolicyVersion,
+    in_force: InForce,
+    rates_version: str,
     code_version: str,
 ) -> Prediction:
-    """Return the full record of a decision by rules alone."""
+    """Return the full record of a decision: by rules and model, or by rules alone until the model knows enough."""
+    policy, scorer = in_force.policy, in_force.scorer
     ruling = rule(policy.rules, features)
+    if scorer is None or not scorer.knows_enough(policy.model_needs):
+        return Prediction(
+            transaction=transaction,
+            features=features,
+            late_ms=late_ms,
+            positions=positions,
+            policy_version=policy.version,
+            rates_version=rates_version,
+            code_version=code_version,
+            rule_hits=ruling.hits,
+            mode="rules_only",
+            action=ruling.action,
+            reasons=ruling.reasons,
+        )
+    cells = ENCODER.encode(features)
+    log_odds = scorer.log_odds(cells)
+    score = score_of(log_odds, policy.score_map)
     return Prediction(
         transaction=transaction,
         features=features,
         late_ms=late_ms,
         positions=positions,
+        model_version=scorer.version,
         policy_version=policy.version,
+        rates_version=rates_version,
         code_version=code_version,
         rule_hits=ruling.hits,
-        mode="rules_only",
-        action=ruling.action,
-        reasons=ruling.reasons,
+        score=score,
+        probability=probability_of(log_odds),
+        mode="normal",
+        action=most_severe([ruling.action, action_at(score, policy.thresholds)]),
+        reasons=(*ruling.reasons, *reasons_of(scorer.contributions(cells), features)),
     )
 
 

@@ -2,15 +2,18 @@
 
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Profiled
-from schemas.fields import Positions
+from schemas.fields import Features, Positions
 from schemas.topics import DECISIONS, MERCHANT_STATE, PREDICTIONS, PROFILED
+from schemas.transaction import Transaction
 from streams.detector.decide import decision_of, predict
-from streams.detector.profile import MERCHANT
-from streams.detector.stage import Event, Output, Record, Refusal, Stage, Step, key_problem, refusal_of
+from streams.detector.look import Payment
+from streams.detector.payment import AMOUNT
+from streams.detector.profile import MERCHANT, Seen
+from streams.detector.stage import EntityStage, Event, Output, Record, Refusal, Step, key_problem, refusal_of
 from streams.detector.state import State
 
 
-class MerchantStage(Stage):
+class MerchantStage(EntityStage):
     """Profiled records of a merchant, in the order they were written, become one decision per transaction."""
 
     name = "merchant"
@@ -38,13 +41,14 @@ class MerchantStage(Stage):
             return Step((), ("duplicate_labels",) if seen.duplicate else ("labels",))
         transaction = message.transaction
         assert transaction is not None
-        seen = state.profile(transaction.merchant).pay(transaction.event_time_ms, transaction.amount_minor, "")
+        seen = pay_at_merchant(state, transaction, message.features)
         prediction = predict(
             transaction,
             {**message.features, **seen.features},
             late_ms=seen.late_ms,
             positions={**message.positions, **positions},
-            policy=self.context.policy,
+            in_force=self.context.in_force,
+            rates_version=message.rates_version,
             code_version=self.context.code_version,
         )
         key, partition = transaction.card.encode(), event.record.partition
@@ -53,5 +57,17 @@ class MerchantStage(Stage):
             Output(PREDICTIONS, key, encode(prediction), partition),
         )
         state.apply(transaction.merchant, seen.changes)
-        counts = ("decided", f"actions.{prediction.action}", *(("late",) if seen.late_ms else ()))
+        counts = (
+            "decided",
+            f"actions.{prediction.action}",
+            f"modes.{prediction.mode}",
+            *(("late",) if seen.late_ms else ()),
+        )
         return Step(outputs, counts)
+
+
+def pay_at_merchant(state: State, transaction: Transaction, by_card: Features) -> Seen:
+    """Return what the merchant says to a payment whose card's features are known."""
+    amount_base = by_card.get(AMOUNT)
+    payment = Payment(transaction, None if amount_base is None else int(amount_base), "", transaction.card)
+    return state.profile(transaction.merchant).pay(payment)

@@ -14,10 +14,10 @@ from schemas.dead_letter import DeadLetter, DeadLetterReason, Origin
 from schemas.decision import Profiled, Reason
 from schemas.fields import Positions
 from schemas.label import Label
-from schemas.learning import PolicyVersion
+from schemas.learning import TrainingRecord
 from schemas.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
-from streams.detector.decide import without_prediction
+from streams.detector.decide import InForce, without_prediction
 from streams.detector.profile import Kind
 from streams.detector.state import State
 
@@ -49,7 +49,7 @@ class Event(NamedTuple):
     """A record that was read, and its place in event time."""
 
     record: Record
-    message: Transaction | Label | Profiled
+    message: Transaction | Label | Profiled | TrainingRecord
     event_time_ms: int
 
 
@@ -73,17 +73,16 @@ class Step(NamedTuple):
 class Context:
     """What a stage is told beside its events: versions, bounds, and where Kafka's partitioner puts a key."""
 
-    policy: PolicyVersion
+    in_force: InForce
     code_version: str
     partition_of: Callable[[bytes], int]
     future_ms_max: int
 
 
 class Stage(ABC):
-    """One hop: events of one kind of entity, in one order."""
+    """One hop: records of some topics, in one order."""
 
     name: str
-    kind: Kind
     inputs: tuple[Topic, ...]
     state_log: Topic
 
@@ -93,14 +92,6 @@ class Stage(ABC):
     @abstractmethod
     def read(self, record: Record) -> Event | Refusal:
         """Return the event in a record, or why there is none."""
-
-    @abstractmethod
-    def step(self, state: State, event: Event, positions: Positions) -> Step:
-        """Return what follows from an event, and change the state by it.
-
-        `positions` is where every input stands: at this record for its own topic, before the first record that was not
-        applied yet for the others.
-        """
 
     def refuse(self, refusal: Refusal) -> Step:
         """Return the dead letter of a refused record, and the `invalid` decision where its id can be read."""
@@ -113,7 +104,7 @@ class Stage(ABC):
                 action="invalid",
                 mode="fallback",
                 reason=Reason(code=refusal.reason, text=refusal.detail[:500]),
-                policy=self.context.policy,
+                policy=self.context.in_force.policy,
             )
             key = identity.card.encode() if identity.card else None
             outputs.append(Output(DECISIONS, key, encode(decision), refusal.record.partition))
@@ -131,7 +122,7 @@ class Stage(ABC):
                 action="review",
                 mode="fallback",
                 reason=Reason(code="core_exception", text="the detector failed on this payment"),
-                policy=self.context.policy,
+                policy=self.context.in_force.policy,
                 event_time_ms=message.event_time_ms,
                 traceparent=message.traceparent,
             )
@@ -144,6 +135,20 @@ class Stage(ABC):
         origin = Origin(**record._asdict())
         key, value, headers = DeadLetter(origin=origin, stage=self.name, reason=reason, detail=detail).to_record()
         return Output(DEAD_LETTERS, key, value, record.partition, tuple(headers), record.timestamp_ms)
+
+
+class EntityStage(Stage):
+    """A hop that remembers entities of one kind."""
+
+    kind: Kind
+
+    @abstractmethod
+    def step(self, state: State, event: Event, positions: Positions) -> Step:
+        """Return what follows from an event, and change the state by it.
+
+        `positions` is where every input stands: at this record for its own topic, before the first record that was not
+        applied yet for the others.
+        """
 
 
 def refusal_of(record: Record, failure: DecodeFailure) -> Refusal:

@@ -9,23 +9,17 @@ has seen. (Prefix sums over a chunked array; compare the running aggregates of R
 What is older than `RETENTION_MS` before the newest entry held never counts, whether it is still held or not.
 """
 
-import struct
-from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from operator import sub
 from typing import NamedTuple
 
 from schemas.fields import DAY_MS
+from streams.detector.segment import SEGMENT_ENTRIES, Entry, Segment
 
-SEGMENT_ENTRIES = 64
 RETENTION_MS = 32 * DAY_MS
 """The longest window, 30 days, for events up to 2 days behind the newest: one day late, and one day because a sender's
 clock may run a day ahead."""
-
-_HEADER = struct.Struct("<BH")
-_FORMAT = 1
-_TAG_SEPARATOR = "\n"
 
 
 class Total(NamedTuple):
@@ -33,64 +27,6 @@ class Total(NamedTuple):
 
     number: int
     value: int
-
-
-class Entry(NamedTuple):
-    """Something that happened to an entity: when, how much, and a name where it must be found again."""
-
-    time_ms: int
-    value: int
-    tag: str = ""
-
-
-class Segment(NamedTuple):
-    """Entries next to one another in time order. `sums[i]` is the value of entries 0 to i together.
-
-    `tags` names each entry, or is empty where entries need no name.
-    """
-
-    times: tuple[int, ...]
-    sums: tuple[int, ...]
-    tags: tuple[str, ...]
-
-    @classmethod
-    def of(cls, entries: Sequence[Entry]) -> "Segment":
-        """Return the segment of entries that are in time order."""
-        times, values, tags = zip(*entries, strict=True)
-        return cls(times, tuple(accumulate(values)), tags if any(tags) else ())
-
-    def entries(self) -> list[Entry]:
-        """Return the entries in time order.
-
-        >>> Segment((5, 9), (100, 350), ()).entries()[1]
-        Entry(time_ms=9, value=250, tag='')
-        """
-        values = (after - before for before, after in zip((0, *self.sums[:-1]), self.sums, strict=True))
-        return list(map(Entry, self.times, values, self.tags or ("",) * len(self.times)))
-
-    def encode(self) -> bytes:
-        """Return the segment's bytes: format, length, times, values, tags.
-
-        >>> segment = Segment((5, 9), (100, 350), ("a", "b"))
-        >>> Segment.decode(segment.encode()) == segment
-        True
-        """
-        values = array("q", (entry.value for entry in self.entries()))
-        body = array("q", self.times).tobytes() + values.tobytes() + _TAG_SEPARATOR.join(self.tags).encode()
-        return _HEADER.pack(_FORMAT, len(self.times)) + body
-
-    @classmethod
-    def decode(cls, encoded: bytes) -> "Segment":
-        """Return the segment in the bytes. Raises ValueError when they are not one."""
-        if len(encoded) < _HEADER.size or (version := encoded[0]) != _FORMAT:
-            raise ValueError(f"not a segment of format {_FORMAT}: {encoded[:1]!r}")
-        _, entries = _HEADER.unpack_from(encoded)
-        start, size = _HEADER.size, 8 * entries
-        if not entries or len(encoded) < start + 2 * size:
-            raise ValueError(f"segment of format {version} is cut short")
-        times, values = array("q", encoded[start : start + size]), array("q", encoded[start + size : start + 2 * size])
-        tags = encoded[start + 2 * size :].decode()
-        return cls(tuple(times), tuple(accumulate(values)), tuple(tags.split(_TAG_SEPARATOR)) if tags else ())
 
 
 Changes = dict[int, Segment | None]
@@ -132,6 +68,29 @@ class Timeline:
     def newest_ms(self) -> int | None:
         """The largest time held, or None when there is none."""
         return self._segments[-1].times[-1] if self._segments else None
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The smallest time within retention, to the segment, or None when there is none."""
+        newest_ms = self.newest_ms
+        if newest_ms is None:
+            return None
+        return max(self._starts[0], newest_ms - RETENTION_MS)
+
+    def last_values(self, number: int) -> tuple[int, ...]:
+        """Return the values of the last entries held, so many where there are, in time order.
+
+        >>> timeline = Timeline({0: Segment((1, 2), (500, 700), ()), 1: Segment((3,), (40,), ())})
+        >>> timeline.last_values(2), timeline.last_values(9)
+        ((200, 40), (500, 200, 40))
+        """
+        values: tuple[int, ...] = ()
+        for segment in reversed(self._segments):
+            sums = (0, *segment.sums)[-(number - len(values) + 1) :]
+            values = (*map(sub, sums[1:], sums), *values)
+            if len(values) >= number:
+                break
+        return values
 
     def find(self, tag: str) -> Entry | None:
         """Return the entry of that name, or None when there is none within retention."""

@@ -60,7 +60,13 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
     listed = query_frame(
         warehouse, "SELECT name, engine, comment FROM system.tables WHERE database = currentDatabase()"
     ).set_index("name")
-    assert set(listed.index) == {*SINK, *(sink.view for sink in SINKS), "v_label_revisions", "schema_migrations"}
+    assert set(listed.index) == {
+        *SINK,
+        *(sink.view for sink in SINKS),
+        "v_label_revisions",
+        "v_labelled",
+        "schema_migrations",
+    }
     assert listed["comment"].all()
     assert not listed["engine"].isin(["MaterializedView"]).any()
 
@@ -115,6 +121,7 @@ def test_what_a_prediction_says_is_what_the_store_says(warehouse: Warehouse) -> 
     assert read["positions"]["fraud.models.v1"] == {"partition": 0, "offset": 2**40}
     assert list(read["reason_contributions"]) == [1.5, None]
     assert (read["score"], read["customer"], read["utc_offset_minutes"]) == (612, "", -120)
+    assert (read["model_version"], read["policy_version"], read["rates_version"]) == ("m-1", "p-1", "r-1")
     assert (read["record_partition"], read["record_offset"]) == (2, 7)
     asked = "SELECT features['card_count_1h'] AS n, positions['fraud.models.v1'].offset AS o FROM v_predictions"
     assert warehouse.query_columns(asked) == {"n": [3.0], "o": [2**40]}

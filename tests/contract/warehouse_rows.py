@@ -7,7 +7,8 @@ from consumers.warehouse import Warehouse
 from schemas.dead_letter import DeadLetter, Origin
 from schemas.decision import Decision, Prediction, Reason
 from schemas.fields import Message
-from schemas.label import Label
+from schemas.label import Label, Outcome
+from schemas.learning import ModelVersion, TrainingRecord
 from schemas.transaction import Transaction
 
 AT_MS = 1_522_540_800_000
@@ -31,6 +32,7 @@ def prediction(transaction_id: str = "tx-1", *, event_time_ms: int = AT_MS, **ch
         "positions": {"payments.transactions.v1": (3, 41), "fraud.models.v1": (0, 2**40)},
         "model_version": "m-1",
         "policy_version": "p-1",
+        "rates_version": "r-1",
         "code_version": "c-1",
         "rule_hits": ("velocity", "new_device"),
         "score": 612,
@@ -66,6 +68,51 @@ def label(revision: int = 0, **changes: Any) -> Label:
         "reported_at_ms": AT_MS + 86_400_000 * (revision + 1),
     }
     return Label(**(fields | changes))
+
+
+def outcome(**changes: Any) -> Outcome:
+    fields: dict[str, Any] = {
+        "transaction_id": "tx-1",
+        "card": "card_a",
+        "merchant": "mer_b",
+        "kind": "authorised",
+        "occurred_at_ms": AT_MS + 1,
+    }
+    return Outcome(**(fields | changes))
+
+
+def training(revision: int = 0, **changes: Any) -> TrainingRecord:
+    fields: dict[str, Any] = {
+        "transaction_id": "tx-1",
+        "card": "card_a",
+        "merchant": "mer_b",
+        "revision": revision,
+        "verdict": "fraud",
+        "source": "chargeback",
+        "weight": 3.0,
+        "features": {"card_count_1h": 3},
+        "probability": 0.25,
+        "model_version": "m-1",
+        "occurred_at_ms": AT_MS,
+        "reported_at_ms": AT_MS + 86_400_000,
+        "positions": {"fraud.labels-waiting.v1": (3, 41)},
+    }
+    return TrainingRecord(**(fields | changes))
+
+
+def model(version: str = "m-1", **changes: Any) -> ModelVersion:
+    fields: dict[str, Any] = {
+        "version": version,
+        "training_offset": 2**40,
+        "records": 1_000,
+        "frauds": 9,
+        "learned_to_ms": AT_MS,
+        "feature_schema": "f",
+        "libraries": {},
+        "state": {"weights": {"a": 0.5}},
+        "digest": "d",
+    }
+    return ModelVersion(**(fields | changes))
 
 
 def dead_letter_record(offset: int = 0, value: bytes | None = b"{\xff", timestamp_ms: int = AT_MS) -> Record:
@@ -110,4 +157,14 @@ ROWS = {
     ],
     "dead_letters": [row("dead_letters", dead_letter_record(n)) for n in range(2)],
     "labels": [row("labels", label(n), offset=n) for n in range(3)],
+    "outcomes": [
+        row("outcomes", outcome(), offset=0),
+        row("outcomes", outcome(kind="captured", amount_minor=2**40, currency="EUR", response_code="00"), offset=1),
+        row("outcomes", outcome(kind="captured", occurred_at_ms=AT_MS + 2, amount_minor=1), offset=2),
+    ],
+    "training": [row("training", training(n, probability=None if n else 0.25), offset=n) for n in range(3)],
+    "models": [
+        row("models", model(learned_to_ms=None), offset=0),
+        row("models", model("m-2", parent="m-1"), offset=1),
+    ],
 }

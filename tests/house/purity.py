@@ -6,9 +6,14 @@ HOSTS = {
     "producers/kafka_writer.py": "the producer client",
     "schemas/recordings/file_to_rows.py": "reads the recording that the user names",
     "consumers/kafka_reader.py": "the consumer client",
+    "consumers/kafka_label_log.py": "the transactional client of the label join",
+    "consumers/parts.py": "runs the parts of a process in threads",
     "consumers/clickhouse_embedded.py": "the store in this process",
     "consumers/clickhouse_native.py": "the store over the network",
     "consumers/warehouse.py": "opens one of the two stores",
+    "consumers/page/app.py": "reads the page's templates and the clock",
+    "consumers/page/kept.py": "asks the store in a thread",
+    "consumers/page/serve.py": "the page's port",
     "streams/kafka_task_log.py": "a task's transactional producer",
     "streams/kafka_consumer.py": "Faust's consumer",
     "streams/progress.py": "the exchange of watermarks",
@@ -16,11 +21,15 @@ HOSTS = {
     "streams/tasks.py": "hosts tasks on an event loop, with threads that wait for Kafka",
     "streams/app.py": "puts Faust, tasks and Kafka together",
     "streams/code_version.py": "hashes its own source",
+    "streams/documents.py": "reads the shipped documents",
+    "streams/published.py": "follows what is published",
     "schemas/settings.py": "the environment",
 }
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
 
-PLACES = frozenset(["clickhouse", "events", "file", "kafka", "migrations", "parquet", "rows", "topics"])
+PLACES = frozenset(
+    ["clickhouse", "events", "file", "kafka", "labels", "migrations", "parquet", "rows", "topics", "training"]
+)
 """Where arrows begin and end."""
 
 WORLDLY_MODULES = frozenset(

@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.codec import DecodeFailure, decode
-from schemas.label import Label
+from schemas.label import Label, Outcome
 from schemas.settings import Settings
-from schemas.topics import LABELS, TRANSACTIONS, Topic
+from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
 
 pytestmark = pytest.mark.kafka
@@ -62,6 +62,7 @@ def start(kafka: Settings, *arguments: str) -> "subprocess.Popen[str]":
         "FRAUD_KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
         "FRAUD_TOPIC_PREFIX": kafka.topic_prefix,
         "FRAUD_PARTITIONS": str(kafka.partitions),
+        "FRAUD_DATA_DIR": str(kafka.data_dir),
     }
     return subprocess.Popen(
         [sys.executable, "-m", "producers", *arguments, "--json"],
@@ -89,7 +90,7 @@ def test_a_replay_is_on_kafka_by_card_in_order_and_counted(kafka: Settings, tmp_
     assert process.returncode == 0, err
     report = json.loads(out.splitlines()[-1])
     assert (report["transactions"], report["labels"], report["labels_pending"]) == (ROWS, ROWS - 100, 100)
-    assert report["failed"] == 0
+    assert (report["outcomes"], report["outcomes_pending"], report["failed"]) == (0, 0, 0)
 
     ids = defaultdict(list)
     for partition, key, value in records(kafka, TRANSACTIONS):
@@ -106,8 +107,12 @@ def test_a_replay_is_on_kafka_by_card_in_order_and_counted(kafka: Settings, tmp_
     assert sum(isinstance(label, Label) and label.verdict == "fraud" for label in labels) == 6
 
 
-def test_a_world_stopped_by_a_signal_has_delivered_what_it_reports(kafka: Settings) -> None:
-    process = start(kafka, "simulate", "--rate", "200", "--cards", "50", "--merchants", "50", "--label-delay", "500ms")
+def test_a_world_stopped_by_a_signal_has_delivered_what_it_reports_and_told_the_truth_of_it(
+    kafka: Settings, tmp_path: Path
+) -> None:
+    people = ("--cards", "50", "--merchants", "50", "--fraud-rate", "0.2")
+    delays = ("--label-delay", "500ms", "--capture-delay", "1s", "--truth", str(tmp_path / "truth.jsonl"))
+    process = start(kafka, "simulate", "--rate", "200", *people, *delays)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=6)
     process.send_signal(signal.SIGTERM)
@@ -115,9 +120,30 @@ def test_a_world_stopped_by_a_signal_has_delivered_what_it_reports(kafka: Settin
     assert process.returncode == 0, err
     report = json.loads(out.splitlines()[-1])
     assert report["transactions"] > 100
-    assert report["labels"] > 0
-    assert sum(1 for _ in records(kafka, TRANSACTIONS)) == report["transactions"]
+    assert min(report["labels"], report["outcomes"]) > 0
+    paid = [decode(Transaction, value) for _, _, value in records(kafka, TRANSACTIONS)]
+    assert len(paid) == report["transactions"]
     assert sum(1 for _ in records(kafka, LABELS)) == report["labels"]
+
+    said = [decode(Outcome, value) for _, _, value in records(kafka, OUTCOMES)]
+    assert len(said) == report["outcomes"]
+    kinds = {outcome.kind for outcome in said if isinstance(outcome, Outcome)}
+    assert {"authorised", "declined_by_issuer", "captured"} <= kinds
+    assert all(
+        partition == murmur2(key) % kafka.partitions and json.loads(value)["card"] == key.decode()
+        for partition, key, value in records(kafka, OUTCOMES)
+    )
+
+    told = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    assert len(told) == report["transactions"]
+    assert {line["transaction_id"] for line in told} == {
+        each.transaction_id for each in paid if isinstance(each, Transaction)
+    }
+    frauds = {line["transaction_id"] for line in told if line["fraud"]}
+    for _, _, value in records(kafka, LABELS):
+        label = decode(Label, value)
+        assert isinstance(label, Label)
+        assert (label.verdict == "fraud") == (label.transaction_id in frauds)
 
 
 def test_an_unreadable_row_stops_the_replay_with_status_2(kafka: Settings, tmp_path: Path) -> None:
@@ -128,3 +154,24 @@ def test_an_unreadable_row_stops_the_replay_with_status_2(kafka: Settings, tmp_p
     assert process.returncode == 2
     assert "row 401: amount" in err
     assert json.loads(out.splitlines()[-1])["transactions"] == ROWS
+
+
+def test_what_a_query_of_the_store_gives_is_published_as_a_file_would_be(kafka: Settings) -> None:
+    kafka.data_dir.mkdir(exist_ok=True)
+    (kafka.data_dir / "clickhouse").mkdir()
+    mapping = kafka.data_dir / "mapping.toml"
+    mapping.write_text(
+        'transaction_id = { column = "n", prefix = "tx-" }\ncard = { column = "c", prefix = "card_" }\n'
+        'merchant = { const = "mer_b" }\namount = { column = "n", unit = "minor" }\ncurrency = { const = "EUR" }\n'
+        'event_time = { column = "at" }\nfraud = { column = "f" }\n'
+    )
+    query = (
+        "SELECT number AS n, number % 20 AS c, toDateTime64('2018-04-01', 3, 'UTC') + number AS at,"
+        " number % 50 = 0 AS f FROM numbers(400) ORDER BY at"
+    )
+    process = start(kafka, "replay", "--query", query, "--mapping", str(mapping), "--label-delay", "100s")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    report = json.loads(out.splitlines()[-1])
+    assert (report["transactions"], report["labels"], report["labels_pending"]) == (ROWS, ROWS - 100, 100)
+    assert sum(1 for _ in records(kafka, TRANSACTIONS)) == ROWS

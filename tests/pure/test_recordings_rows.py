@@ -43,7 +43,10 @@ def csv(tmp_path: Path, text: str) -> Path:
 
 
 def test_handbook_rows_become_transactions_and_labels(tmp_path: Path) -> None:
-    (first, first_label), (second, second_label), (third, third_label) = replay(csv(tmp_path, HEADER + ROWS))
+    given_cases = list(replay(csv(tmp_path, HEADER + ROWS)))
+    first, second, third = (case.transaction for case in given_cases)
+    (first_label,), (second_label,), third_labels = (case.labels for case in given_cases)
+    assert all(case.outcomes == () and case.truth is None for case in given_cases)
     assert (first.transaction_id, first.card, first.customer, first.merchant, first.terminal) == (
         "tx-0",
         "card_596",
@@ -53,12 +56,10 @@ def test_handbook_rows_become_transactions_and_labels(tmp_path: Path) -> None:
     )
     assert (first.amount_minor, first.currency, first.event_time_ms) == (5716, "EUR", 1_522_540_831_000)
     assert (second.amount_minor, third.amount_minor) == (8565, 14600)
-    assert first_label is not None
     assert (first_label.verdict, first_label.source) == ("legitimate", "assumed_legitimate")
     assert first_label.reported_at_ms == first.event_time_ms + 7 * DAY_MS
-    assert second_label is not None
     assert (second_label.verdict, second_label.source, second_label.fraud_type) == ("fraud", "chargeback", None)
-    assert third_label is None
+    assert third_labels == ()
 
 
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
@@ -152,14 +153,16 @@ def test_a_mapping_can_translate_and_each_row_has_its_currency() -> None:
         }
     )
     given_cases = list(cases([frame], mapping, 0))
-    assert [paid.amount_minor for paid, _ in given_cases] == [10, 1234, 550]
-    assert [paid.event_time_ms - 1_522_540_800_000 for paid, _ in given_cases] == [0, 250, 1000]
-    assert [(paid.channel, paid.utc_offset_minutes) for paid, _ in given_cases] == [
+    paid = [case.transaction for case in given_cases]
+    assert [each.amount_minor for each in paid] == [10, 1234, 550]
+    assert [each.event_time_ms - 1_522_540_800_000 for each in paid] == [0, 250, 1000]
+    assert [(each.channel, each.utc_offset_minutes) for each in paid] == [
         ("pos", 60),
         ("unknown", None),
         ("pos", -300),
     ]
-    assert [label and label.fraud_type for _, label in given_cases] == ["card_not_present", None, "card_not_present"]
+    fraud_types = [[label.fraud_type for label in case.labels] for case in given_cases]
+    assert fraud_types == [["card_not_present"], [None], ["card_not_present"]]
     with pytest.raises(RecordingError, match="row 1: channel: "):
         list(cases([frame.assign(CH="X")], mapping, 0))
     with pytest.raises(RecordingError, match="row 1: amount: "):

@@ -12,13 +12,15 @@ from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.topics import DEAD_LETTERS, LABELS, PROFILED, TRANSACTIONS
 from streams.detector.card import CardStage
+from streams.detector.decide import InForce
 from streams.detector.merchant import MerchantStage
-from streams.detector.rules import POLICY
 from streams.detector.stage import Context, Event, Output, Record, Refusal
+from streams.documents import shipped_policy, shipped_rates
 
 NOW_MS = 1_600_000_000_000
 CARD_NUMBER = "4111111111111111"
-CONTEXT = Context(POLICY, "test", lambda key: 1 if key == b"card_elsewhere" else 0, DAY_MS)
+IN_FORCE = InForce(shipped_policy(), shipped_rates())
+CONTEXT = Context(IN_FORCE, "test", lambda key: 1 if key == b"card_elsewhere" else 0, DAY_MS)
 CARD_STAGE, MERCHANT_STAGE = CardStage(CONTEXT), MerchantStage(CONTEXT)
 PAYMENT: dict[str, object] = {
     "transaction_id": "tx-1",

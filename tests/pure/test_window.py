@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.fields import DAY_MS, HOUR_MS
-from streams.detector.window import RETENTION_MS, SEGMENT_ENTRIES, Entry, Segment, Timeline, Total
+from streams.detector.segment import SEGMENT_ENTRIES, Entry, Segment
+from streams.detector.window import RETENTION_MS, Timeline, Total
 
 WINDOWS_MS = (HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
 

@@ -11,8 +11,10 @@ from itertools import pairwise
 from schemas.codec import decode
 from schemas.decision import Decision, Prediction, Profiled
 from schemas.fields import DAY_MS, Positions
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PREDICTIONS, PROFILED, TRANSACTIONS, Topic
-from streams.detector.stage import Event, Output, Record, Stage, Step
+from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRANSACTIONS, Topic
+from schemas.transaction import Transaction
+from streams.detector.look import Payment
+from streams.detector.stage import EntityStage, Event, Output, Record, Step
 from streams.detector.state import State
 from streams.exactly_once import Task
 from tests.simulation.broker import Broker, Stored
@@ -27,7 +29,7 @@ Written = tuple[str, int, bytes | None, bytes | None]
 class Fold:
     """One task's life as one process without a fault would have led it."""
 
-    def __init__(self, stage: Stage, partition: int, partitions: int) -> None:
+    def __init__(self, stage: EntityStage, partition: int, partitions: int) -> None:
         self.stage = stage
         self.partition = partition
         self.state = State(stage.kind)
@@ -60,7 +62,7 @@ class Fold:
         return output.topic.name, number, output.key, output.value
 
 
-def violations(broker: Broker, stages: tuple[Stage, Stage], partitions: int) -> list[str]:
+def violations(broker: Broker, stages: tuple[EntityStage, EntityStage], partitions: int) -> list[str]:
     """Return all that is wrong with what a broker holds after the drain."""
     card, merchant = stages
     profiled = {number: broker.partition(PROFILED, number).committed() for number in range(partitions)}
@@ -79,7 +81,7 @@ def violations(broker: Broker, stages: tuple[Stage, Stage], partitions: int) -> 
         committed = broker.partition(PREDICTIONS, number).committed()
         if [(number, stored.key, stored.value) for stored in committed] != decided:
             found.append(f"predictions-{number}: not those of the profiled records, in their order")
-    for topic in (PROFILED, DECISIONS, PREDICTIONS, DEAD_LETTERS):
+    for topic in (PROFILED, LABELS_WAITING, DECISIONS, PREDICTIONS, DEAD_LETTERS):
         wanted = Counter({written: count for written, count in expected.items() if written[0] == topic.name})
         written = Counter(
             (topic.name, number, stored.key, stored.value)
@@ -152,11 +154,16 @@ def _state_differs(broker: Broker, fold: Fold) -> list[str]:
     for entity in sorted(fold.entities):
         for behind_ms in (-20 * DAY_MS, 0, 2 * DAY_MS):
             at_ms = max(fold.watermark_ms, DAY_MS * 18_000) - behind_ms
-            features = [side.profile(entity).pay(at_ms, 1, "probe").features for side in (task._state, fold.state)]
+            features = [side.profile(entity).pay(_probe(at_ms)).features for side in (task._state, fold.state)]
             if features[0] != features[1]:
                 found.append(f"{name}: features of {entity} differ: {features}")
                 break
     return found
+
+
+def _probe(at_ms: int) -> Payment:
+    fields = {"transaction_id": "probe", "card": "card_a", "merchant": "mer_x", "amount_minor": 1, "currency": "EUR"}
+    return Payment(Transaction.model_validate({**fields, "event_time_ms": at_ms}), 1, "probe", "mer_x")
 
 
 def _answers(broker: Broker, partitions: int) -> list[str]:

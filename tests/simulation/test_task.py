@@ -9,15 +9,16 @@ from schemas.decision import Decision, Profiled
 from schemas.fields import DAY_MS, Positions
 from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
-from streams.detector.card import CardStage
-from streams.detector.rules import POLICY
+from streams.detector.card import CardStage, pay_by_card
+from streams.detector.decide import InForce
 from streams.detector.stage import Context, Event, Output, Record, Step
 from streams.detector.state import State
+from streams.documents import shipped_policy, shipped_rates
 from streams.exactly_once import POSITION_KEY, FencedError, RestoreError, Task
 
 NOW_MS = 1_600_000_000_000
 CARD_NUMBER = "4111111111111111"
-CONTEXT = Context(POLICY, "test", lambda _: 0, DAY_MS)
+CONTEXT = Context(InForce(shipped_policy(), shipped_rates()), "test", lambda _: 0, DAY_MS)
 
 
 def _payment(offset: int, name: str = "A", amount_minor: int = 1999) -> Record:
@@ -67,7 +68,7 @@ class _Faulty(CardStage):
 
     def step(self, state: State, event: Event, positions: Positions) -> Step:
         if isinstance(event.message, Transaction) and event.message.amount_minor == 13:
-            state.profile(event.message.card).pay(event.event_time_ms, 13, event.message.transaction_id)
+            pay_by_card(state, event.message, self.context.in_force.rates)
             raise ZeroDivisionError(CARD_NUMBER)
         return super().step(state, event, positions)
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from streams.detector.stage import Record, Stage
+from streams.detector.stage import EntityStage, Record
 from streams.exactly_once import FencedError, RestoreError, Task, TransactionFailedError
 from streams.inputs import Inputs
 from tests.simulation.broker import Broker
@@ -15,7 +15,7 @@ from tests.simulation.task_log import BrokerLog
 class Slot:
     """One task of one process: what it holds of it, in memory."""
 
-    stage: Stage
+    stage: EntityStage
     partition: int
     inputs: Inputs
     task: Task | None = None
@@ -87,7 +87,7 @@ class Process:
         self.logs.append(log)
         return log
 
-    def assign(self, stage: Stage, partition: int) -> None:
+    def assign(self, stage: EntityStage, partition: int) -> None:
         """Take a task on. One that was given up a while ago and kept goes on from where it stood."""
         slot = self.slots.get((stage.name, partition))
         if slot is None:

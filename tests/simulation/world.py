@@ -9,10 +9,11 @@ from schemas.label import Label
 from schemas.topics import LABELS, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.detector.card import CardStage
+from streams.detector.decide import InForce
 from streams.detector.merchant import MerchantStage
-from streams.detector.rules import POLICY
-from streams.detector.stage import Context, Event, Stage, Step
+from streams.detector.stage import Context, EntityStage, Event, Step
 from streams.detector.state import State
+from streams.documents import shipped_policy, shipped_rates
 from tests.simulation.task_log import partition_of
 
 START_MS = 1_600_000_000_000
@@ -40,10 +41,10 @@ class PoisonedCardStage(CardStage):
         return super().step(state, event, positions)
 
 
-def stages(partitions: int) -> tuple[Stage, Stage]:
+def stages(partitions: int) -> tuple[EntityStage, EntityStage]:
     """Return the two hops."""
     context = Context(
-        policy=POLICY,
+        in_force=InForce(shipped_policy(), shipped_rates()),
         code_version=CODE_VERSION,
         partition_of=lambda key: partition_of(key, partitions),
         future_ms_max=DAY_MS,

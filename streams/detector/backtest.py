@@ -1,0 +1,87 @@
+"""The whole detector in one process: payments and labels in, scores out, learning as the labels come.
+
+The same profiles, features, encoder, learner and scorer as the stages have, in the order of one stream, without Kafka
+and without the store: what a prediction was made from is kept here until its label comes.
+"""
+
+from array import array
+from typing import NamedTuple
+
+from schemas.fields import Features
+from schemas.label import Label
+from schemas.learning import RateTable
+from schemas.sampling import weight_of
+from schemas.transaction import Transaction
+from streams.detector.card import pay_by_card
+from streams.detector.encode import ENCODER
+from streams.detector.learner import Learner
+from streams.detector.merchant import pay_at_merchant
+from streams.detector.profile import CARD, MERCHANT
+from streams.detector.scorer import Scorer, scorer_of
+from streams.detector.state import State
+
+
+class Example(NamedTuple):
+    """A label with what its payment was predicted from; it stands for as many as it weighs."""
+
+    cells: "array[int]"
+    is_fraud: bool
+    weight: float
+
+
+class Backtest:
+    """One run over a stream.
+
+    Parameters
+    ----------
+    kept_one_in : of assumed-legitimate labels, the share that is learned.
+    snapshot_records : after so many examples what was learned begins to decide, as it does live.
+    """
+
+    def __init__(self, rates: RateTable, *, kept_one_in: int, snapshot_records: int) -> None:
+        self._rates = rates
+        self._kept_one_in = kept_one_in
+        self._snapshot_records = snapshot_records
+        self._cards, self._merchants = State(CARD), State(MERCHANT)
+        self._waiting: dict[tuple[str, str], array[int]] = {}
+        self.learner = Learner()
+        self.scorer: Scorer | None = None
+
+    def features(self, transaction: Transaction) -> Features | None:
+        """Return the features of a payment and remember it; None for a repeated one."""
+        by_card = pay_by_card(self._cards, transaction, self._rates)
+        if by_card.duplicate:
+            return None
+        self._cards.apply(transaction.card, by_card.changes)
+        at_merchant = pay_at_merchant(self._merchants, transaction, by_card.features)
+        self._merchants.apply(transaction.merchant, at_merchant.changes)
+        for state in (self._cards, self._merchants):
+            state.take_changed_pieces()
+        return {**by_card.features, **at_merchant.features}
+
+    def predict(self, transaction: Transaction, features: Features) -> float:
+        """Return the log-odds of fraud, 0 before anything was learned, and keep the inputs for the label."""
+        cells = ENCODER.encode(features)
+        self._waiting[transaction.card, transaction.transaction_id] = array("I", cells)
+        return self.scorer.log_odds(cells) if self.scorer else 0.0
+
+    def report(self, label: Label) -> Example | None:
+        """Take a label into the profiles; return the example in it, None where there is nothing to learn."""
+        by_card = self._cards.profile(label.card).report(label)
+        if by_card.duplicate:
+            return None
+        self._cards.apply(label.card, by_card.changes)
+        self._merchants.apply(label.merchant, self._merchants.profile(label.merchant).report(label).changes)
+        for state in (self._cards, self._merchants):
+            state.take_changed_pieces()
+        cells = self._waiting.pop((label.card, label.transaction_id), None)
+        weight = weight_of(label, self._kept_one_in)
+        if cells is None or weight is None or label.verdict == "service_dispute":
+            return None
+        return Example(cells, label.verdict == "fraud", weight)
+
+    def learn(self, example: Example) -> None:
+        """Learn an example; at every so manieth, let what was learned decide."""
+        self.learner.learn_cells(example.cells, is_fraud=example.is_fraud, weight=example.weight)
+        if self.learner.records % self._snapshot_records == 0:
+            self.scorer = scorer_of(self.learner.snapshot(self.learner.records))

@@ -1,0 +1,122 @@
+"""A model as it decides: one weight a cell, made from a snapshot that was checked. It never learns."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from math import exp, isfinite
+from typing import Any, NamedTuple
+
+import river
+
+from schemas.codec import encode
+from schemas.learning import ModelNeeds, ModelVersion
+from streams.detector.encode import ENCODER, Encoder
+
+WEIGHT_MAX = 50.0
+"""No honest coefficient comes near: a snapshot with a larger one has exploded."""
+
+PROBABILITY_DECIMALS = 9
+
+
+class RefusedError(Exception):
+    """A document must not be in force: it is not whole, not of this code, or not sane."""
+
+
+class Scorer(NamedTuple):
+    """A checked model. `weights` has one number a cell; what it never met weighs nothing."""
+
+    version: str
+    records: int
+    frauds: int
+    intercept: float
+    weights: list[float]
+
+    def knows_enough(self, needs: ModelNeeds) -> bool:
+        """Return whether the model has learned what the policy asks for before it may decide."""
+        return self.records >= needs.records and self.frauds >= needs.frauds
+
+    def log_odds(self, cells: Sequence[int]) -> float:
+        """Return the log-odds of fraud of a payment with these cells."""
+        return self.intercept + sum(map(self.weights.__getitem__, cells))
+
+    def contributions(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> dict[str, float]:
+        """Return what each feature added to the log-odds; of a pair each half is given half."""
+        added: defaultdict[str, float] = defaultdict(float)
+        weights, owners = self.weights, encoder.owners
+        for cell in cells:
+            weight = weights[cell]
+            if weight:
+                features = owners[cell]
+                if len(features) == 1:
+                    added[features[0]] += weight
+                else:
+                    added[features[0]] += weight / 2
+                    added[features[1]] += weight / 2
+        return added
+
+
+def probability_of(log_odds: float) -> float:
+    """Return the probability, rounded to nine decimals: the C library's `exp` is not the same on every machine.
+
+    >>> probability_of(0.0), probability_of(-1e6), probability_of(1e6)
+    (0.5, 0.0, 1.0)
+    """
+    if log_odds >= 0:
+        return round(1 / (1 + exp(-min(log_odds, 700.0))), PROBABILITY_DECIMALS)
+    odds = exp(max(log_odds, -700.0))
+    return round(odds / (1 + odds), PROBABILITY_DECIMALS)
+
+
+def digest_of(model: ModelVersion) -> str:
+    """Return the SHA-256 over the JSON of all fields but the digest, hex."""
+    return hashlib.sha256(encode(model.model_copy(update={"digest": ""}))).hexdigest()
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the packages whose arithmetic a model depends on."""
+    return {"river": river.__version__}
+
+
+def model_of(value: bytes | None) -> ModelVersion:
+    """Return the snapshot in a record of the models' topic: larger than any other message that is read.
+
+    Raises
+    ------
+    RefusedError
+        The bytes are no snapshot.
+    """
+    try:
+        return ModelVersion.model_validate_json(value or b"")
+    except ValueError:
+        raise RefusedError("is no model version") from None
+
+
+def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
+    """Return the model ready to decide: the mean of its learners.
+
+    Raises
+    ------
+    RefusedError
+        The digest is wrong, the inputs are not those of this code, or a coefficient is missing, not finite or absurd.
+    """
+    if model.digest != digest_of(model):
+        raise RefusedError(f"{model.version}: its digest is not that of its content")
+    if model.feature_schema != encoder.schema:
+        raise RefusedError(f"{model.version}: was made for other inputs ({model.feature_schema})")
+    learners: dict[str, Any] = model.state.get("learners", {})
+    if not learners or not isinstance(learners, dict):
+        raise RefusedError(f"{model.version}: has no learners")
+    weights = [0.0] * encoder.size
+    intercept = 0.0
+    try:
+        for learner in learners.values():
+            intercept += learner["intercept"] / len(learners)
+            for cell, weight in learner["weights"].items():
+                if int(cell) < 0:
+                    raise IndexError(f"there is no cell {cell}")
+                weights[int(cell)] += weight / len(learners)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise RefusedError(f"{model.version}: its state cannot be read: {error}") from None
+    if not all(isfinite(weight) and abs(weight) <= WEIGHT_MAX for weight in (*weights, intercept)):
+        raise RefusedError(f"{model.version}: has a coefficient that is not finite, or over {WEIGHT_MAX:g}")
+    return Scorer(model.version, model.records, model.frauds, intercept, weights)

@@ -1,0 +1,73 @@
+"""Publish a policy or a rate table: the last record of its topic is in force."""
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from schemas.codec import encode
+from schemas.learning import PolicyVersion, RateTable
+from schemas.settings import Settings
+from schemas.topics import POLICIES, RATES
+
+TIMEOUT_S = 30.0
+
+
+class PublishError(Exception):
+    """The document was not published."""
+
+
+def publish(settings: Settings, document: PolicyVersion | RateTable) -> None:
+    """Write a document to its topic and wait until the broker has it. What is in force already is not written again.
+
+    Raises
+    ------
+    PublishError
+        Its version was published before with another content, or the broker did not take it.
+    """
+    topic = settings.topic_prefix + (POLICIES if isinstance(document, PolicyVersion) else RATES).name
+    published = _published(settings, topic)
+    key, value = document.version.encode(), encode(document)
+    before = [held for version, held in published if version == key]
+    if before and before[-1] != value:
+        raise PublishError(f"version {document.version} was published before and is another: give this one a new name")
+    if published and published[-1] == (key, value):
+        return
+    failed: list[KafkaError] = []
+
+    def on_delivery(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "acks": "all", "enable.idempotence": True})
+    producer.produce(topic, value, key, partition=0, on_delivery=on_delivery)
+    if producer.flush(TIMEOUT_S) or failed:
+        raise PublishError(failed[0].str() if failed else f"no answer within {TIMEOUT_S:.0f} s")
+
+
+def _published(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": f"{settings.application_id}-publish",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        held: list[tuple[bytes, bytes]] = []
+        while True:
+            message = consumer.poll(TIMEOUT_S)
+            if message is None:
+                raise PublishError(f"{topic} could not be read within {TIMEOUT_S:.0f} s")
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    return held
+                raise PublishError(error.str())
+            held.append((_bytes(message.key()), _bytes(message.value())))
+    finally:
+        consumer.close()
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value if isinstance(value, bytes) else (value or "").encode()
