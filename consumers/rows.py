@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from schemas.codec import DecodeFailure, decode
+from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, decode
 from schemas.dead_letter import PREFIX
 from schemas.decision import Decision, Prediction
 from schemas.fields import Message
@@ -215,11 +215,13 @@ def _message_sink(
     table: str,
     kind: type[AnyMessage],
     columns: tuple[Column[AnyMessage], ...],
+    *,
+    bytes_max: int = VALUE_BYTES_MAX,
 ) -> Sink:
     values = tuple(column.value for column in columns)
 
     def to_row(record: Record) -> Row | DecodeFailure:
-        read = decode(kind, record.value)
+        read = decode(kind, record.value, bytes_max=bytes_max)
         if isinstance(read, DecodeFailure):
             return read
         return tuple([value(read, record) for value in values])
@@ -261,5 +263,6 @@ SINKS: tuple[Sink, ...] = (
     _message_sink(LABELS, "labels", Label, LABEL),
     _message_sink(OUTCOMES, "outcomes", Outcome, OUTCOME),
     _message_sink(TRAINING, "training", TrainingRecord, TRAINED),
-    _message_sink(MODELS, "models", ModelVersion, MODEL),
+    # A model of some thousand coefficients is larger than any message that is read from a stranger.
+    _message_sink(MODELS, "models", ModelVersion, MODEL, bytes_max=MODELS.value_bytes_max),
 )

@@ -19,6 +19,8 @@ Identity = tuple[str | None, str]
 
 def truth_told(path: Path) -> dict[Identity, bool]:
     """Return who is a fraud by the simulation's own word: also those that nobody ever reports."""
+    if not path.exists():  # it was stopped before it began
+        return {}
     truths = map(json.loads, path.read_text().splitlines())
     return {(truth["card"], truth["transaction_id"]): truth["fraud"] for truth in truths}
 

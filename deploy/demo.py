@@ -1,8 +1,10 @@
 """The main job on this machine: payments in, one stored decision each out.
 
 Starts a Kafka broker, workers, a learner, the embedded ClickHouse with its page, and a source of payments; shows what
-happens, and at the end reads everything back. Exit status: 0 every transaction was answered once and stored, 1 one was
-not.
+happens, and at the end reads everything back. Exit status: 0 every transaction was answered once and stored and every
+label learned, 1 one was not, or a part failed, 2 a flag is wrong, 130 stopped at once.
+
+Ctrl-C stops the source, lets the rest come to its end, and reports; a second one stops everything at once.
 """
 
 import argparse
@@ -16,22 +18,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deploy.audit import Answers, audit_answers
+from deploy.audit import audit_answers
 from deploy.caught import caught_by_slice, truth_labelled, truth_told
 from deploy.meter import Meter
 from deploy.processes import Process, log_tail
+from deploy.report import report_of, verdict
 from deploy.system import ROOT, System
 from deploy.warm_up import warm_up
+from producers.duration import duration_ms
 
 SUMMARY_INTERVAL_S = 2.0
 DRAIN_TIMEOUT_S = 3_600.0
 SETTLE_S = 3.0
 DOCUMENTS = ROOT / "streams" / "documents"
 TRUTH = "truth.jsonl"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPED_STATUS = 128 + signal.SIGINT
 SIMULATED_SNAPSHOT_RECORDS = 200
 """So that two minutes show several versions."""
 RECORDED_SNAPSHOT_RECORDS = 1_000
 LIVE_PARTITIONS = 12
+COUNT_MAX = 512
+"""Most workers and partitions, as `schemas/settings.py` has it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,14 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     data_dir = flags.data or Path(tempfile.mkdtemp(prefix="fraud-demo-"))
     data_dir.mkdir(parents=True, exist_ok=True)
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     try:
-        return _run(flags, data_dir, stopping)
+        return _run(flags, data_dir)
     except RuntimeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        _say("stopped before the end")
+        return STOPPED_STATUS
     finally:
         if not flags.data:
             shutil.rmtree(data_dir, ignore_errors=True)
@@ -63,12 +73,33 @@ def _problem(flags: argparse.Namespace) -> str | None:
         return "--input needs --mapping: a shipped name (handbook) or a TOML file"
     if not flags.input.is_file():
         return f"{flags.input} is no file"
-    return (
-        "--rate, --speed and --flat-out exclude one another" if flags.rate and (flags.speed or flags.flat_out) else None
-    )
+    if flags.rate and (flags.speed or flags.flat_out):
+        return "--rate, --speed and --flat-out exclude one another"
+    # Here, because only a recording needs pandas, which takes a second and a half to import.
+    from schemas.recordings.file_to_rows import read_mapping  # noqa: PLC0415
+
+    try:
+        read_mapping(flags.mapping)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
-def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -> int:
+def _stop_in_order() -> threading.Event:
+    """Return what the first signal to stop sets; the second one ends everything at once."""
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    return stopping
+
+
+def _run(flags: argparse.Namespace, data_dir: Path) -> int:
     started = time.monotonic()
     with System(
         data_dir,
@@ -86,9 +117,11 @@ def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -
         if not system.wait_until_ready(120.0):
             raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
         # Compiling, and the sink's first look at its store, go on for a moment after all have answered.
-        stopping.wait(SETTLE_S)
-        _say(f"ready after {time.monotonic() - started:.1f} s; the page is {system.page_url()}; Ctrl-C stops")
+        time.sleep(SETTLE_S)
+        page = f"the page is {system.page_url()}" if system.page_url() else "there is no page"
+        _say(f"ready after {time.monotonic() - started:.1f} s; {page}; Ctrl-C stops")
         meter = Meter(system.settings)
+        stopping = _stop_in_order()
         source = system.process("producer", _source_arguments(flags, data_dir / TRUTH))
         with source:
             _watch(source, meter, stopping, seconds=flags.seconds if flags.input else None)
@@ -106,15 +139,21 @@ def _run(flags: argparse.Namespace, data_dir: Path, stopping: threading.Event) -
             system.learner.terminate()
         answers = audit_answers(system)
         truth = truth_labelled(system) if flags.input else truth_told(data_dir / TRUTH)
-        report = _report(system, meter, answers, _last_json(source.log_path))
+        report = report_of(system, meter, answers, _last_json(source.log_path))
         report["seconds"] = round(time.monotonic() - started, 1)
+        report["drained"], report["learned"] = drained, learned
         report["caught"] = caught_by_slice(answers.decided, truth)
-    if source.exit_code:
+    # One that had hardly started does not know how to stop in order.
+    published = source.exit_code in {0, -signal.SIGTERM}
+    if not published:
         sys.stderr.write(f"the producer failed: {log_tail(source.log_path)}\n")
-    _say(_verdict(report))
+    for done, what in ((drained, "decided"), (learned, "learned")):
+        if not done:
+            sys.stderr.write(f"not all was {what} within {DRAIN_TIMEOUT_S:.0f} s\n")
+    _say(verdict(report))
     if flags.json:
         sys.stdout.write(json.dumps(report) + "\n")
-    return 0 if answers.complete and drained and learned and not source.exit_code else 1
+    return 0 if answers.complete and drained and learned and published else 1
 
 
 def _partitions(flags: argparse.Namespace) -> int:
@@ -159,44 +198,6 @@ def _watch(source: Process, meter: Meter, stopping: threading.Event, *, seconds:
         _say(f"in {rate_in:.0f}/s  out {rate_out:.0f}/s  {latency}  {actions}")
 
 
-def _report(system: System, meter: Meter, answers: Answers, produced: dict[str, Any]) -> dict[str, Any]:
-    counters = system.counters()
-    card, merchant = counters["card"], counters["merchant"]
-    return {
-        "transactions": answers.transactions,
-        "decisions": answers.decisions,
-        "decisions_repeated": answers.decisions_repeated,
-        "decisions_missing": answers.decisions_missing,
-        "dead_letters": card.get("dead_letters", 0) + merchant.get("dead_letters", 0),
-        "duplicates": card.get("duplicates", 0),
-        "predictions_stored": answers.predictions_stored,
-        "labels": produced.get("labels", 0),
-        "labels_pending": produced.get("labels_pending", 0),
-        "labels_applied": card.get("labels", 0),
-        "labels_learned": answers.labels_learned,
-        "model_versions": answers.model_versions,
-        "actions": answers.actions,
-        "latency_ms": meter.latency_ms(),
-        "rate_in": meter.rate_in,
-        "rate_out": meter.rate_out,
-        "stages_restarted": sum(worker.restarts for worker in system.workers),
-        "learner_restarted": system.learner.restarts if system.learner else 0,
-    }
-
-
-def _verdict(report: dict[str, Any]) -> str:
-    latency = report["latency_ms"]
-    slices = [each for each in report["caught"] if each["caught_share"] is not None]
-    caught = f"; fraud caught {slices[0]['caught_share']:.0%} at first, {slices[-1]['caught_share']:.0%} at last"
-    return (
-        f"{report['transactions']:,} transactions: {report['decisions_missing']} without an answer,"
-        f" {report['decisions_repeated']} answered twice, {report['predictions_stored']:,} stored;"
-        f" latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms;"
-        f" {report['labels_learned']:,} labels learned, {report['model_versions']} model versions"
-        f"{caught if slices else ''}"
-    )
-
-
 def _last_json(log_path: Path) -> dict[str, Any]:
     for line in reversed(log_path.read_text().splitlines()):
         if line.startswith("{"):
@@ -211,32 +212,58 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy/demo", description=(__doc__ or "").partition("\n")[0])
+    first, _, rest = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(prog="deploy/demo", description=first, epilog=rest[rest.index("Exit status") :])
     parser.add_argument(
-        "--seconds", type=float, help="how long payments come (default: until Ctrl-C or the input's end)"
+        "--seconds", type=_positive, help="how long payments come (default: until Ctrl-C or the input's end)"
     )
-    parser.add_argument("--rate", type=float, metavar="TPS", help="transactions per second (simulated: default 50)")
-    parser.add_argument("--workers", type=int, default=1, help="worker processes (default 1)")
+    parser.add_argument("--rate", type=_positive, metavar="TPS", help="transactions per second (simulated: default 50)")
+    parser.add_argument("--workers", type=_count, default=1, help="worker processes (default 1)")
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help="a recorded CSV or Parquet file instead of a simulation"
     )
     parser.add_argument("--mapping", metavar="NAME|FILE", help="how its columns are read: handbook, or a TOML file")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=float, metavar="X", help="times as fast as it happened (default 1)")
+    pace.add_argument("--speed", type=_positive, metavar="X", help="times as fast as it happened (default 1)")
     pace.add_argument("--flat-out", action="store_true", help="as fast as it goes")
     parser.add_argument(
-        "--label-delay", metavar="DURATION", help="labels come so long after (20s simulated, 7d recorded)"
+        "--label-delay",
+        type=_duration,
+        metavar="DURATION",
+        help="labels come so long after: 90s, 12h, 7d (default: 20s simulated, 7d recorded)",
     )
     parser.add_argument(
-        "--partitions", type=int, help=f"tasks of a stage (default {LIVE_PARTITIONS}; flat out one a worker)"
+        "--partitions", type=_count, help=f"tasks of a stage (default {LIVE_PARTITIONS}; flat out one a worker)"
     )
-    parser.add_argument("--page-port", type=int, default=0, help="where the page is served (default: a free port)")
+    parser.add_argument(
+        "--page-port", type=int, default=0, metavar="PORT", help="where the page is served (default: a free port)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (default 1)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="keep data and logs here (default: removed at the end)"
     )
     parser.add_argument("--json", action="store_true", help="print the report as the last line, one JSON object")
     return parser
+
+
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than nothing")
+    return number
+
+
+def _count(text: str) -> int:
+    if not 1 <= (number := int(text)) <= COUNT_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {COUNT_MAX}")
+    return number
+
+
+def _duration(text: str) -> str:
+    try:
+        duration_ms(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 if __name__ == "__main__":

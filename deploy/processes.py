@@ -46,6 +46,11 @@ def log_tail(path: Path, lines: int = 4) -> str:
     return " | ".join(kept[-lines:]) or "empty log"
 
 
+def bound(argv: Sequence[str]) -> list[str]:
+    """Return what starts a program that the kernel kills when the thread that started it ends, however it does."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *argv]
+
+
 class Process:
     """One child of ours, in a session of its own, with its output appended to a log file.
 
@@ -161,7 +166,7 @@ class Process:
 
     def _run_once(self) -> bool:
         """Start the child and wait for its end; False when it could not be started."""
-        argv = [sys.executable, "-I", "-S", __file__, str(os.getpid()), *self.argv]
+        argv = bound(self.argv)
         try:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
             with self.log_path.open("ab") as log, self._changed:

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,14 +19,14 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy.broker import Broker
-from deploy.processes import Process, log_tail
+from deploy.observer import Observer
+from deploy.processes import Process, bound, log_tail
 from schemas.settings import Settings
-from schemas.topics import LABELS, PROFILED, TRAINING, TRANSACTIONS
 from schemas.topics_to_kafka import create_topics
 from streams.exactly_once import POSITION_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGE_INPUTS = (TRANSACTIONS, LABELS, PROFILED)
+WAIT_INTERVAL_S = 0.3
 
 
 class System:
@@ -74,23 +75,21 @@ class System:
         if self._own_broker:
             (self.data_dir / "kafka").mkdir(exist_ok=True)
             self.broker.start()
-        create_topics(self.settings)
-        # A consumer that never joins the workers' group, only asks what it has committed.
-        self._observer = Consumer(
-            {
-                "bootstrap.servers": self.broker.bootstrap,
-                "group.id": f"{self._topic_prefix}{self.settings.application_id}",
-                "enable.auto.commit": False,
-                "log_level": 2,
-            }
-        )
+        try:
+            create_topics(self.settings)
+        except BaseException:  # nobody will call our exit
+            if self._own_broker:
+                self.broker.stop()
+            raise
+        self._observer = Observer(self.settings)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in filter(None, [*self.workers, self.learner, self.store]):
-            process.terminate(grace_s=10)
+        running = [process for process in (*self.workers, self.learner, self.store) if process]
+        with ThreadPoolExecutor(len(running) or 1) as pool:
+            list(pool.map(lambda process: process.terminate(grace_s=10), running))
         self._observer.close()
         if self._own_broker:
             self.broker.stop()
@@ -151,11 +150,13 @@ class System:
         self._store_log_start = self.store.log_path.stat().st_size if self.store.log_path.exists() else 0
         self.store.start()
 
-    def stop_store(self) -> None:
-        """Stop the store's process, then let another store and join what is left."""
+    def stop_store(self) -> dict[str, int]:
+        """Stop the store's process, then let another store and join what is left; return what that one counted."""
         if self.store:
             self.store.terminate(grace_s=20)
-        self.run("store-rest", ["consumers", "run", "--without-page", "--until-idle", "1", "--json"])
+        told = self.run("store-rest", ["consumers", "run", "--without-page", "--until-idle", "1", "--json"])
+        counters: dict[str, int] = json.loads(told.splitlines()[-1])
+        return counters
 
     def page_url(self) -> str | None:
         """Return where the page is, once it says so in its log."""
@@ -169,12 +170,13 @@ class System:
         log_path = self.logs_dir / f"{name}.log"
         with log_path.open("ab") as log:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", *arguments],
+                bound([sys.executable, "-P", "-m", *arguments]),
                 env={**os.environ, **self.environment},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 check=False,
+                start_new_session=True,  # as every process of ours: Ctrl-C on the terminal is for us alone
             )
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments[:2])} failed: {log_tail(log_path)}")
@@ -186,47 +188,15 @@ class System:
 
     def wait_until_learned(self, timeout_s: float) -> bool:
         """Wait until the learner has learned all that is in the training log; False when it took too long."""
-        group = f"{self._topic_prefix}{self.settings.application_id}-learning"
-        observer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group, "log_level": 2})
-        training = TopicPartition(self._topic_prefix + TRAINING.name, 0)
-        deadline = time.monotonic() + timeout_s
-        try:
-            while time.monotonic() < deadline:
-                learned = observer.committed([training], timeout=10)[0].offset
-                if learned >= observer.get_watermark_offsets(training, timeout=10)[1]:
-                    return True
-                time.sleep(0.2)
-        finally:
-            observer.close()
-        return False
-
-    def _committed(self) -> dict[tuple[str, int], int]:
-        """Return how far every input is processed, as the workers' group tells; negative where it tells nothing yet."""
-        try:
-            told = self._observer.committed(list(self._inputs()), timeout=10)
-        except KafkaException:  # the broker has not made the topic of group offsets yet, or is down
-            told = [TopicPartition(at.topic, at.partition, -1) for at in self._inputs()]
-        return {(at.topic, at.partition): at.offset for at in told}
-
-    def _inputs(self) -> Iterator[TopicPartition]:
-        for topic in STAGE_INPUTS:
-            for partition in range(topic.partitions(self.settings.partitions)):
-                yield TopicPartition(self._topic_prefix + topic.name, partition)
+        return self._wait(self._observer.learned, timeout_s)
 
     def lag(self) -> int:
         """Return how many offsets the workers have still to process."""
-        committed = self._committed()
-        ends = {at: self._observer.get_watermark_offsets(TopicPartition(*at), timeout=10) for at in committed}
-        return sum(max(0, high - max(0, committed[at])) for at, (_, high) in ends.items())
+        return self._observer.lag()
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait until every task is open and has told where it is, and the store reads; False when it took too long."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self._store_reads() and min(self._committed().values()) >= 0:
-                return True
-            time.sleep(0.2)
-        return False
+        return self._wait(lambda: self._store_reads() and min(self._observer.committed().values()) >= 0, timeout_s)
 
     def _store_reads(self) -> bool:
         if self.store is None:
@@ -236,11 +206,14 @@ class System:
 
     def wait_until_drained(self, timeout_s: float) -> bool:
         """Wait until nothing is left to process; False when it took too long."""
+        return self._wait(lambda: self.lag() == 0, timeout_s)
+
+    def _wait(self, holds: Callable[[], bool], timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if self.lag() == 0:
+            if holds():
                 return True
-            time.sleep(0.5)
+            time.sleep(WAIT_INTERVAL_S)
         return False
 
     def counters(self) -> dict[str, dict[str, int]]:

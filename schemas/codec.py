@@ -22,8 +22,10 @@ class DecodeFailure:
     detail: str
 
 
-def decode(kind: type[AnyMessage], value: bytes | None) -> AnyMessage | DecodeFailure:
-    """Return the message in the bytes, or why there is none.
+def decode(
+    kind: type[AnyMessage], value: bytes | None, *, bytes_max: int = VALUE_BYTES_MAX
+) -> AnyMessage | DecodeFailure:
+    """Return the message in the bytes, or why there is none. Only what nobody else can write may be larger: a model.
 
     >>> from schemas.learning import Control
     >>> decode(Control, b"{").reason
@@ -35,8 +37,8 @@ def decode(kind: type[AnyMessage], value: bytes | None) -> AnyMessage | DecodeFa
     """
     if value is None:
         return DecodeFailure("not_json", "the record has no value")
-    if len(value) > VALUE_BYTES_MAX:
-        return DecodeFailure("too_large", f"{len(value)} bytes; at most {VALUE_BYTES_MAX} are read")
+    if len(value) > bytes_max:
+        return DecodeFailure("too_large", f"{len(value)} bytes; at most {bytes_max} are read")
     try:
         return kind.model_validate_json(value)
     except ValidationError as error:

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         description="How far an event's time may lie after its record's timestamp before it is refused: clocks may be a"
         " day ahead.",
     )
-    legitimate_kept_one_in: Annotated[int, Field(ge=1, le=1_000)] = Field(
+    legitimate_kept_one_in: Annotated[int, Field(ge=1, le=100)] = Field(
         default=3,
         description="Of labels that only say nobody disputed the payment, one in so many becomes a training record, and"
         " stands for as many: more is less to learn from and sooner done.",

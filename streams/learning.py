@@ -128,6 +128,7 @@ def _valid(value: bytes | None) -> ModelVersion | None:
     try:
         model = model_of(value)
         scorer_of(model)
-    except RefusedError:
+        Learner.of(model)
+    except (RefusedError, KeyError, TypeError, ValueError):
         return None
     return model

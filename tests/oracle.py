@@ -1,81 +1,35 @@
 """What the topics must hold, worked out anew from the topics alone, by the simplest code that could be right.
 
 The card stage is folded from transactions and labels (labels before a transaction as its profiled record says), the
-merchant stage from the profiled partitions in their order. Features are scans over plain lists: nothing is shared with
-the windows, the state or the tasks of the detector. Every record, feature and action is compared.
+merchant stage from the profiled partitions in their order. Features are scans over plain lists
+(`tests/oracle_features.py`), answers follow from the documents that a prediction names (`tests/oracle_decisions.py`):
+nothing is shared with the windows, the state or the tasks of the detector. Every record, feature and answer is
+compared.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from deploy.system import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
-from schemas.fields import DAY_MS, HOUR_MS
 from schemas.label import Label
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, PREDICTIONS, PROFILED, TRANSACTIONS
+from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.app import stages_of
+from streams.detector.decide import InForce
 from streams.detector.stage import Record, Refusal
+from streams.documents import shipped_policy, shipped_rates
+from tests.oracle_decisions import Documents, documents_of
+from tests.oracle_features import Entity, differences, exact_base_amount, is_rounded, payment_features
 
-RETENTION_MS = 32 * DAY_MS
-WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 EXAMPLES_MAX = 5
 
 Identity = tuple[str, str]
-
-
-class Remembered:
-    """One entity: plain lists."""
-
-    def __init__(self) -> None:
-        self.payments: list[tuple[int, int]] = []
-        self.newest_ms = 0
-        self.ids: dict[str, int] = {}
-        self.labels: dict[str, Label] = {}
-
-    def features(self, kind: str, time_ms: int, amount_minor: int) -> dict[str, int]:
-        """Scan every payment and every known fraud."""
-        features = {}
-        floor_ms = self.newest_ms - RETENTION_MS
-        for name, window_ms in WINDOWS_MS.items():
-            inside = [
-                amount for at_ms, amount in self.payments if max(time_ms - window_ms, floor_ms) < at_ms <= time_ms
-            ]
-            features[f"{kind}_count_{name}"] = len(inside) + 1
-            features[f"{kind}_amount_minor_{name}"] = sum(inside) + amount_minor
-        frauds_ms = [label.reported_at_ms for label in self.labels.values() if label.verdict == "fraud"]
-        for name in ("24h", "7d", "30d"):
-            features[f"{kind}_known_frauds_{name}"] = sum(
-                time_ms - WINDOWS_MS[name] < at_ms <= time_ms for at_ms in frauds_ms
-            )
-        return features
-
-    def pay(self, time_ms: int, amount_minor: int, transaction_id: str) -> int:
-        """Remember a payment and return how late it was."""
-        late_ms = max(0, self.newest_ms - time_ms)
-        self.newest_ms = max(self.newest_ms, time_ms)
-        self.ids[transaction_id] = max(time_ms, self.newest_ms if late_ms >= RETENTION_MS else time_ms)
-        if late_ms < RETENTION_MS:
-            self.payments.append((time_ms, amount_minor))
-        return late_ms
-
-    def knows(self, transaction_id: str) -> bool:
-        """Whether a payment of that id was seen within retention."""
-        return transaction_id in self.ids and self.ids[transaction_id] > self.newest_ms - RETENTION_MS
-
-    def report(self, label: Label) -> bool:
-        """Remember a label unless it is repeated or outdated; whether it was news."""
-        tag = f"{label.card}|{label.transaction_id}"
-        known = self.labels.get(tag)
-        if known and label.revision <= known.revision:
-            return False
-        if known or label.verdict == "fraud" or label.revision:
-            self.labels[tag] = label
-        return True
 
 
 @dataclass
@@ -93,6 +47,7 @@ class Audit:
     dead_letters: int = 0
     labels: int = 0
     known_fraud_hits: int = 0
+    modes: Counter[str] = field(default_factory=Counter)
     lateness_ms: list[int] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     predicted: dict[Identity, Prediction] = field(default_factory=dict)
@@ -109,6 +64,7 @@ class Audit:
         late = sorted(self.lateness_ms) or [0]
         kept = ("transactions", "decisions", "predictions", "lost", "repeated", "differing", "duplicates", "refused")
         return {name: getattr(self, name) for name in (*kept, "dead_letters", "labels", "known_fraud_hits")} | {
+            "modes": dict(self.modes),
             "merchant_lateness_ms": {
                 "median": late[len(late) // 2],
                 "p99": late[int(len(late) * 0.99)],
@@ -123,95 +79,114 @@ def audit(settings: Settings) -> Audit:
     found = Audit()
     records = {
         topic: read_topic(settings.kafka_bootstrap, settings.topic_prefix + topic.name)
-        for topic in (TRANSACTIONS, LABELS, PROFILED, PREDICTIONS, DECISIONS)
+        for topic in (TRANSACTIONS, LABELS, PROFILED, PREDICTIONS, DECISIONS, LABELS_WAITING)
     }
+    documents = documents_of(settings)
     profiled = [
         (message.partition(), message.offset(), _decoded(Profiled, message.value())) for message in records[PROFILED]
     ]
-    expected_ids = _card_stage(settings, records[TRANSACTIONS], records[LABELS], profiled, found)
+    cards = _CardStage(settings, profiled, documents, found)
+    cards.fold(records[TRANSACTIONS], records[LABELS])
     predictions = [(message.partition(), _decoded(Prediction, message.value())) for message in records[PREDICTIONS]]
     decisions = [_decoded(Decision, message.value()) for message in records[DECISIONS]]
-    _merchant_stage(profiled, predictions, found)
-    _answers(expected_ids, predictions, decisions, found)
+    _merchant_stage(profiled, predictions, documents, found)
+    _answers(cards.expected_ids, predictions, decisions, found)
+    _waiting(cards.accepted, records[LABELS_WAITING], found)
     found.dead_letters = len(read_topic(settings.kafka_bootstrap, settings.topic_prefix + DEAD_LETTERS.name))
     return found
 
 
-def _card_stage(  # noqa: C901 - the fold reads top to bottom
-    settings: Settings,
-    transactions: Iterable[Any],
-    labels: Iterable[Any],
-    profiled: list[tuple[int, int, Profiled]],
-    found: Audit,
-) -> set[Identity]:
-    card_stage = stages_of(settings)[0]
-    by_origin: dict[tuple[str, int, int], Profiled | None] = {}
-    for _, _, each in profiled:
-        topic = TRANSACTIONS.name if each.transaction else LABELS.name
-        origin = (topic, *each.positions[topic])
-        found.repeated += origin in by_origin
-        by_origin[origin] = each
-    cards: defaultdict[str, Remembered] = defaultdict(Remembered)
-    labels_of: defaultdict[int, list[Any]] = defaultdict(list)
-    for message in labels:
-        labels_of[message.partition()].append(message)
-    expected_ids: set[Identity] = set()
+class _CardStage:
+    """The fold over the card stage's inputs."""
 
-    def apply_labels(partition: int, before: int) -> None:
-        waiting = labels_of[partition]
+    def __init__(
+        self, settings: Settings, profiled: list[tuple[int, int, Profiled]], documents: Documents, found: Audit
+    ) -> None:
+        self.expected_ids: set[Identity] = set()
+        self.accepted: list[Label] = []
+        self._stage = stages_of(settings, ["card"], InForce(shipped_policy(), shipped_rates()))[0]
+        self._documents = documents
+        self._found = found
+        self._cards: defaultdict[str, Entity] = defaultdict(partial(Entity, "card"))
+        self._labels_of: defaultdict[int, list[Any]] = defaultdict(list)
+        self._by_origin: dict[tuple[str, int, int], Profiled | None] = {}
+        for _, _, each in profiled:
+            topic = TRANSACTIONS.name if each.transaction else LABELS.name
+            origin = (topic, *each.positions[topic])
+            found.repeated += origin in self._by_origin
+            self._by_origin[origin] = each
+
+    def fold(self, transactions: Iterable[Any], labels: Iterable[Any]) -> None:
+        """Go through all of them; each partition's labels as its profiled records say."""
+        for message in labels:
+            self._labels_of[message.partition()].append(message)
+        for message in transactions:
+            self._pay(message)
+        for partition in list(self._labels_of):
+            self._apply_labels(partition, 2**62)
+        self._found.differs("profiled records of nothing", 0, len(self._by_origin))
+        self._found.transactions = len(self.expected_ids)
+
+    def _apply_labels(self, partition: int, before: int) -> None:
+        found, waiting = self._found, self._labels_of[partition]
         while waiting and waiting[0].offset() < before:
             message = waiting.pop(0)
-            event = card_stage.read(_record(LABELS.name, message))
+            event = self._stage.read(_record(LABELS.name, message))
             if isinstance(event, Refusal):
                 found.refused += 1
                 continue
             label = event.message
             assert isinstance(label, Label)
-            is_news = cards[label.card].report(label)
+            is_news = self._cards[label.card].report(label)
             found.labels += is_news
-            passed_on = by_origin.pop((LABELS.name, partition, message.offset()), None)
+            self.accepted += [label] * is_news
+            passed_on = self._by_origin.pop((LABELS.name, partition, message.offset()), None)
             found.differs(f"label {label.transaction_id}", label if is_news else None, passed_on and passed_on.label)
 
-    for message in transactions:
-        partition, offset = message.partition(), message.offset()
-        event = card_stage.read(_record(TRANSACTIONS.name, message))
+    def _pay(self, message: Any) -> None:
+        found, partition = self._found, message.partition()
+        event = self._stage.read(_record(TRANSACTIONS.name, message))
         if isinstance(event, Refusal):
             found.refused += 1
-            continue
+            return
         transaction = event.message
         assert isinstance(transaction, Transaction)
-        record = by_origin.pop((TRANSACTIONS.name, partition, offset), None)
+        record = self._by_origin.pop((TRANSACTIONS.name, partition, message.offset()), None)
         if record:
-            apply_labels(partition, record.positions[LABELS.name][1])
-        card = cards[transaction.card]
-        if card.knows(transaction.transaction_id):
+            self._apply_labels(partition, record.positions[LABELS.name][1])
+        card, name = self._cards[transaction.card], transaction.transaction_id
+        if card.knows(name):
             found.duplicates += 1
-            found.differs(f"repeat of {transaction.transaction_id}", None, record)
-            continue
-        expected_ids.add((transaction.card, transaction.transaction_id))
-        features = card.features("card", transaction.event_time_ms, transaction.amount_minor)
-        late_ms = card.pay(transaction.event_time_ms, transaction.amount_minor, transaction.transaction_id)
+            found.differs(f"repeat of {name}", None, record)
+            return
+        self.expected_ids.add((transaction.card, name))
+        rates = self._documents.rates.get(record.rates_version if record else shipped_rates().version)
+        exact = exact_base_amount(transaction, rates) if rates else None
+        amount = None if exact is None else round(exact)
         if record:
+            told = record.features.get("payment_amount_minor")
             found.differs(
-                f"card features of {transaction.transaction_id}",
-                (transaction, features, late_ms),
-                (record.transaction, record.features, record.late_ms),
+                f"amount of {name}: rounded {exact}", (True, True), (rates is not None, is_rounded(exact, told))
             )
-    for partition in list(labels_of):
-        apply_labels(partition, 2**62)
-    found.differs("profiled records of nothing", 0, len(by_origin))
-    found.transactions = len(expected_ids)
-    return expected_ids
+            amount = None if told is None else int(told)
+        loose, features = card.loose, payment_features(transaction, amount) | card.features(transaction, amount)
+        late_ms = card.pay(transaction, amount)
+        if record:
+            found.differs(f"card features of {name}", {}, differences(features, record.features, loose))
+            found.differs(f"card record of {name}", (transaction, late_ms), (record.transaction, record.late_ms))
 
 
 def _merchant_stage(
-    profiled: list[tuple[int, int, Profiled]], predictions: list[tuple[int, Prediction]], found: Audit
+    profiled: list[tuple[int, int, Profiled]],
+    predictions: list[tuple[int, Prediction]],
+    documents: Documents,
+    found: Audit,
 ) -> None:
     by_origin: dict[tuple[int, int], list[Prediction]] = defaultdict(list)
     for partition, prediction in predictions:
         found.differs("partition of a prediction", prediction.positions[PROFILED.name][0], partition)
         by_origin[prediction.positions[PROFILED.name]].append(prediction)
-    merchants: defaultdict[str, Remembered] = defaultdict(Remembered)
+    merchants: defaultdict[str, Entity] = defaultdict(partial(Entity, "merchant"))
     newest_ms: Counter[int] = Counter()
     for partition, offset, record in profiled:
         if record.label:
@@ -219,35 +194,36 @@ def _merchant_stage(
             continue
         transaction = record.transaction
         assert transaction is not None
-        time_ms = transaction.event_time_ms
+        time_ms, name = transaction.event_time_ms, transaction.transaction_id
         newest_ms[partition] = max(newest_ms[partition], time_ms)
         found.lateness_ms.append(newest_ms[partition] - time_ms)
-        merchant = merchants[transaction.merchant]
-        features = record.features | merchant.features("merchant", time_ms, transaction.amount_minor)
-        late_ms = merchant.pay(time_ms, transaction.amount_minor, f"{transaction.card}|{transaction.transaction_id}")
+        merchant, told = merchants[transaction.merchant], record.features.get("payment_amount_minor")
+        amount = None if told is None else int(told)
+        loose, features = merchant.loose, record.features | merchant.features(transaction, amount)
+        expected = (transaction, merchant.pay(transaction, amount), record.rates_version)
         positions = record.positions | {PROFILED.name: (partition, offset)}
-        for prediction in by_origin.pop((partition, offset), []):
-            found.differs(
-                f"prediction of {transaction.transaction_id}",
-                (transaction, features, late_ms, positions, _action(features)),
-                (
-                    prediction.transaction,
-                    prediction.features,
-                    prediction.late_ms,
-                    prediction.positions,
-                    prediction.action,
-                ),
-            )
+        for each in by_origin.pop((partition, offset), []):
+            actual = (each.transaction, each.late_ms, each.rates_version, each.positions)
+            found.differs(f"prediction of {name}", (*expected, positions), actual)
+            found.differs(f"features of {name}", {}, differences(features, each.features, loose))
+            for what, right, wrong in documents.differences(each):
+                found.differs(f"{what} of {name}", right, wrong)
+            found.modes[each.mode] += 1
             found.known_fraud_hits += bool(features["card_known_frauds_30d"] or features["merchant_known_frauds_30d"])
     found.differs("predictions of nothing", 0, len(by_origin))
 
 
-def _action(features: Mapping[str, float]) -> str:
-    if features["card_known_frauds_30d"] >= 1:
-        return "block"
-    if features["merchant_known_frauds_7d"] >= 2 or features["card_count_1h"] >= 10:
-        return "review"
-    return "approve"
+def _waiting(accepted: Iterable[Label], waiting: Iterable[Any], found: Audit) -> None:
+    """Each accepted label begins to wait once. A record with a header `attempt` is one that waits again."""
+    begun = Counter(_decoded(Label, message.value()) for message in first_appearances(waiting))
+    expected = Counter(accepted)
+    found.differs("labels that do not wait", Counter(), expected - begun)
+    found.differs("labels that wait though they were not accepted, or again", Counter(), begun - expected)
+
+
+def first_appearances(waiting: Iterable[Any]) -> list[Any]:
+    """Return the records of labels that waited for the first time."""
+    return [message for message in waiting if "attempt" not in dict(message.headers() or ())]
 
 
 def _answers(
@@ -273,12 +249,12 @@ def _answers(
     found.lost = len(expected_ids - decided.keys()) + len(expected_ids - found.predicted.keys())
     found.differs("answers to nothing", set(), decided.keys() - expected_ids)
     for identity in decided.keys() & found.predicted.keys():
-        decision, prediction = decided[identity], found.predicted[identity]
-        found.differs(
-            f"decision of {identity}",
-            (prediction.action, prediction.reasons, prediction.policy_version, prediction.mode),
-            (decision.action, decision.reasons, decision.policy_version, decision.mode),
-        )
+        found.differs(f"decision of {identity}", _said(found.predicted[identity]), _said(decided[identity]))
+
+
+def _said(answer: Prediction | Decision) -> tuple[object, ...]:
+    versions = (answer.policy_version, answer.model_version)
+    return answer.action, answer.mode, answer.score, answer.probability, answer.reasons, *versions
 
 
 def _decoded(kind: Any, value: bytes) -> Any:

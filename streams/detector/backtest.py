@@ -52,11 +52,10 @@ class Backtest:
         by_card = pay_by_card(self._cards, transaction, self._rates)
         if by_card.duplicate:
             return None
-        self._cards.apply(transaction.card, by_card.changes)
+        # To the profiles themselves: there is no log here that would have to know what has changed.
+        self._cards.profile(transaction.card).apply(by_card.changes)
         at_merchant = pay_at_merchant(self._merchants, transaction, by_card.features)
-        self._merchants.apply(transaction.merchant, at_merchant.changes)
-        for state in (self._cards, self._merchants):
-            state.take_changed_pieces()
+        self._merchants.profile(transaction.merchant).apply(at_merchant.changes)
         return {**by_card.features, **at_merchant.features}
 
     def predict(self, transaction: Transaction, features: Features) -> float:
@@ -67,13 +66,12 @@ class Backtest:
 
     def report(self, label: Label) -> Example | None:
         """Take a label into the profiles; return the example in it, None where there is nothing to learn."""
-        by_card = self._cards.profile(label.card).report(label)
+        card, merchant = self._cards.profile(label.card), self._merchants.profile(label.merchant)
+        by_card = card.report(label)
         if by_card.duplicate:
             return None
-        self._cards.apply(label.card, by_card.changes)
-        self._merchants.apply(label.merchant, self._merchants.profile(label.merchant).report(label).changes)
-        for state in (self._cards, self._merchants):
-            state.take_changed_pieces()
+        card.apply(by_card.changes)
+        merchant.apply(merchant.report(label).changes)
         cells = self._waiting.pop((label.card, label.transaction_id), None)
         weight = weight_of(label, self._kept_one_in)
         if cells is None or weight is None or label.verdict == "service_dispute":

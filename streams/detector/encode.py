@@ -12,7 +12,6 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import combinations, pairwise
-from math import isfinite
 from typing import NamedTuple
 
 from schemas.fields import Features
@@ -158,7 +157,8 @@ class Encoder:
         coarse: list[int] = []
         for feature, edges, of_cell, of_coarse in self._columns:
             value = features.get(feature)
-            place = 0 if value is None or not isfinite(value) else bisect_right(edges, value) + 1
+            # Not a number is not known; what is infinite falls in the last cell on its side.
+            place = 0 if value is None or value != value else bisect_right(edges, value) + 1  # noqa: PLR0124
             cells += of_cell[place]
             coarse.append(of_coarse[place])
         cells += [start + coarse[one] * width + coarse[other] for one, other, start, width in self._pairs]

@@ -12,9 +12,11 @@ Names begin with what they are of: `card_`, `merchant_` or `payment_`.
 from collections.abc import Callable
 from functools import cache, partial
 from math import floor
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from schemas.fields import DAY_MS, HOUR_MS, Features, Number
+from streams.detector.habit import FRAUDS, PAYMENTS, PER_HALF_LIFE
 from streams.detector.look import Look
 from streams.detector.payment import PAYMENT_ROWS
 from streams.detector.row import Row
@@ -33,11 +35,11 @@ _HALF_LIVES = (("1d", 0), ("7d", 1), ("30d", 2))
 
 
 def _decayed_count(half_life: int, look: Look) -> float:
-    return look.sums[half_life].payments
+    return look.sums[half_life * PER_HALF_LIFE + PAYMENTS]
 
 
 def _decayed_frauds(half_life: int, look: Look) -> float:
-    return look.sums[half_life].frauds
+    return look.sums[half_life * PER_HALF_LIFE + FRAUDS]
 
 
 def _fraud_rate(half_life: int, look: Look) -> float:
@@ -57,8 +59,7 @@ def _times_mean(half_life: int, look: Look) -> float | None:
 
 
 def _times_cleared(look: Look) -> float | None:
-    sums = look.sums[2]
-    return look.times(sums.cleared_amount / sums.cleared if sums.cleared > 1e-6 else None)
+    return look.times(look.cleared_mean())
 
 
 def _distinct(window_ms: int, look: Look) -> int:
@@ -82,7 +83,7 @@ _BOTH: tuple[Row, ...] = (
     Row("amount_times_mean_7d", "times", 0, 1e6, _SPEND, partial(_times_mean, 1)),
     Row("amount_times_mean_30d", "times", 0, 1e6, _SPEND, partial(_times_mean, 2)),
     Row("pace", "times", 0, 1e6, _VELOCITY, Look.pace),
-    Row("known_days", "days", 0, 32, _AGE, Look.known_days),
+    Row("known_days", "days", 0, 32, _AGE, attrgetter("known_days")),
 )
 
 _CARD: tuple[Row, ...] = (

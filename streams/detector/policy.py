@@ -32,7 +32,7 @@ def rule(rules: Sequence[PolicyRule], features: Features) -> Ruling:
     >>> rule([busy], {"card_count_1h": 12}).action, rule([busy], {}).action
     ('review', 'approve')
     """
-    hits = [each for each in rules if features.get(each.feature, 0) >= each.at_least]
+    hits = [each for each in rules if each.feature in features and features[each.feature] >= each.at_least]
     if not hits:
         return Ruling("approve", (), ())
     return Ruling(

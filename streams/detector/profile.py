@@ -138,8 +138,9 @@ class Profile:
                 changes["frauds"] = frauds.remove(tag)
             if self._kind.keeps_ids:
                 changes["cleared"] = cleared.move(entry) if known_cleared else cleared.insert(entry)
-            if not known_cleared:
-                habit = self._cleared(habit, entry, 1.0)
+            if known_cleared:
+                habit = self._cleared(habit, known_cleared, -1.0)
+            habit = self._cleared(habit, entry, 1.0)
         if habit is not self._habit:
             changes["habit"] = {0: habit}
         return Seen(changes=changes)

@@ -97,7 +97,9 @@ class Timeline:
         time_ms, newest_ms = self._tagged.get(tag), self.newest_ms
         if time_ms is None or newest_ms is None or time_ms <= newest_ms - RETENTION_MS:
             return None
-        return next(entry for entry in self._segments[self._place_of(tag, time_ms)].entries() if entry.tag == tag)
+        segment = self._segments[self._place_of(tag, time_ms)]
+        at = segment.tags.index(tag)
+        return Entry(time_ms, segment.sums[at] - (segment.sums[at - 1] if at else 0), tag)
 
     def totals(self, at_ms: int, windows_ms: Sequence[int]) -> list[Total]:
         """Return, for each window, count and sum of the entries with `at_ms - window_ms < time <= at_ms`."""

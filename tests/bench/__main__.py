@@ -5,57 +5,126 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
-from tests.bench import bad_input, hot_merchant, live, pipeline, replay
+from tests.bench import bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
+
+THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
+"""What is read by default, in the folder that HANDBOOK_DATA names."""
+TEST_FROM, TEST_TO = date(2018, 6, 1), date(2018, 7, 31)
+"""What is tested of the default recording of months: what comes before is learned from."""
+
+Flag = tuple[str, dict[str, Any]]
+
+WORKERS: Flag = ("--workers", {"type": int, "default": 1})
+RATE: Flag = ("--rate", {"type": float, "default": 200, "metavar": "TPS"})
+MAPPING: Flag = ("--mapping", {"default": "handbook", "help": "a shipped name or a TOML file"})
+TESTED: tuple[Flag, ...] = (
+    (
+        "--test-from",
+        {
+            "type": date.fromisoformat,
+            "metavar": "DATE",
+            "help": f"default: {TEST_FROM} of the default input, of another after five weeks",
+        },
+    ),
+    ("--test-to", {"type": date.fromisoformat, "metavar": "DATE", "help": "default: the last day"}),
+)
+
+
+def _input(name: str) -> Flag:
+    return "--input", {"type": Path, "metavar": "FILE", "help": f"default: {name} in $HANDBOOK_DATA"}
+
+
+def _seconds(default: float) -> Flag:
+    return "--seconds", {"type": float, "default": default}
+
+
+class Bench(NamedTuple):
+    """One benchmark: what tells of it, the flags it has, and what runs it."""
+
+    module: ModuleType
+    flags: tuple[Flag, ...]
+    run: Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="fraud-bad-input-") as data_dir:
+        return bad_input.run(Path(data_dir))
+
+
+def _replay(flags: argparse.Namespace) -> dict[str, Any]:
+    recording = _recording(flags, THREE_DAYS)
+    return replay.run(recording, workers=flags.workers, label_delay=flags.label_delay, mapping=flags.mapping)
+
+
+def _recording(flags: argparse.Namespace, default: str) -> Path:
+    recording: Path = flags.input or Path(os.environ.get("HANDBOOK_DATA", "")) / default
+    if not recording.is_file():
+        sys.exit(f"{recording} is no file: pass --input FILE, or set HANDBOOK_DATA to the data set's folder")
+    return recording.resolve()  # the processes that read it run in the top folder
+
+
+def _tested(run: Callable[..., dict[str, Any]]) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    def run_on(flags: argparse.Namespace) -> dict[str, Any]:
+        test_from, test_to = (None, None) if flags.input else (TEST_FROM, TEST_TO)
+        return run(
+            _recording(flags, FOUR_MONTHS),
+            mapping=flags.mapping,
+            test_from=flags.test_from or test_from,
+            test_to=flags.test_to or test_to,
+        )
+
+    return run_on
+
+
+BENCHES: Mapping[str, Bench] = {
+    "live": Bench(live, (_seconds(120), RATE), lambda flags: live.run(seconds=flags.seconds, rate=flags.rate)),
+    "pipeline": Bench(
+        pipeline,
+        (WORKERS, ("--transactions", {"type": int, "default": 200_000})),
+        lambda flags: pipeline.run(transactions=flags.transactions, workers=flags.workers),
+    ),
+    "replay": Bench(replay, (_input(THREE_DAYS), MAPPING, WORKERS, ("--label-delay", {"default": "1d"})), _replay),
+    "evaluate": Bench(evaluate, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(evaluate.run)),
+    "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
+    "hot-merchant": Bench(
+        hot_merchant,
+        (("--events", {"type": int, "default": 1_000_000}),),
+        lambda flags: hot_merchant.run(events=flags.events),
+    ),
+    "bad-input": Bench(bad_input, (), _bad_input),
+    "page": Bench(
+        page,
+        (
+            _seconds(100),
+            RATE,
+            ("--picture", {"type": Path, "default": Path("page.png"), "metavar": "FILE", "help": "where it is kept"}),
+        ),
+        lambda flags: page.run(flags.picture, seconds=flags.seconds, rate=flags.rate),
+    ),
+}
 
 
 def main() -> int:
     """Run one benchmark; exit 0 when its bounds hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
-    for name, module in (
-        ("pipeline", pipeline), ("live", live), ("replay", replay), ("hot-merchant", hot_merchant),
-        ("bad-input", bad_input),
-    ):  # fmt: skip
-        bench = names.add_parser(name, help=(module.__doc__ or "").partition("\n")[0])
-        bench.add_argument("--json", action="store_true", help="print only the JSON object")
-        if name in {"pipeline", "replay"}:
-            bench.add_argument("--workers", type=int, default=1)
-        if name == "pipeline":
-            bench.add_argument("--transactions", type=int, default=200_000)
-        if name == "hot-merchant":
-            bench.add_argument("--events", type=int, default=1_000_000)
-        if name == "live":
-            bench.add_argument("--seconds", type=float, default=120)
-            bench.add_argument("--rate", type=float, default=200)
-        if name == "replay":
-            bench.add_argument("--input", type=Path, help="default: first-3-days.csv in $HANDBOOK_DATA")
-            bench.add_argument("--mapping", default="handbook")
-            bench.add_argument("--label-delay", default="1d")
+    for name, bench in BENCHES.items():
+        told = names.add_parser(name, help=(bench.module.__doc__ or "").partition("\n")[0])
+        told.add_argument("--json", action="store_true", help="print only the JSON object")
+        for option, how in bench.flags:
+            told.add_argument(option, **how)
     flags = parser.parse_args()
-    figures = _run(flags)
+    figures = BENCHES[flags.name].run(flags)
     if not flags.json:
         sys.stdout.write("".join(f"{name}: {value}\n" for name, value in figures.items()))
     sys.stdout.write(json.dumps(figures) + "\n")
     return 0 if figures["holds"] else 1
-
-
-def _run(flags: argparse.Namespace) -> dict[str, Any]:
-    if flags.name == "pipeline":
-        return pipeline.run(transactions=flags.transactions, workers=flags.workers)
-    if flags.name == "live":
-        return live.run(seconds=flags.seconds, rate=flags.rate)
-    if flags.name == "hot-merchant":
-        return hot_merchant.run(events=flags.events)
-    if flags.name == "bad-input":
-        with tempfile.TemporaryDirectory(prefix="fraud-bad-input-") as data_dir:
-            return bad_input.run(Path(data_dir))
-    recording = flags.input or Path(os.environ.get("HANDBOOK_DATA", "")) / "first-3-days.csv"
-    if not recording.is_file():
-        sys.exit(f"{recording} is no file: pass --input FILE, or set HANDBOOK_DATA to the data set's folder")
-    return replay.run(recording, workers=flags.workers, label_delay=flags.label_delay, mapping=flags.mapping)
 
 
 if __name__ == "__main__":

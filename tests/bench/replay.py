@@ -1,4 +1,4 @@
-"""A recording through the demo, then every feature, decision and stored row against the oracle."""
+"""A recording through the demo, then every feature, decision, stored row and model against the oracle."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from deploy.demo import LIVE_PARTITIONS
 from deploy.system import ROOT
 from tests.bench.audited import ZEROES, audited_directory
 
@@ -20,6 +21,8 @@ def run(recording: Path, *, workers: int = 1, label_delay: str = "1d", mapping: 
     data_dir = Path(tempfile.mkdtemp(prefix="fraud-replay-"))
     try:
         arguments = ["--input", str(recording), "--mapping", mapping, "--label-delay", label_delay, "--flat-out"]
+        # As many tasks as live, and not the one that flat out has: that they keep in step is what is shown here.
+        arguments += ["--partitions", str(LIVE_PARTITIONS)]
         demo = run_demo([*arguments, "--workers", str(workers), "--data", str(data_dir)])
         audit = audited_directory(data_dir)
     finally:

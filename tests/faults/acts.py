@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from deploy.processes import Process
 from deploy.system import System
-from tests.faults.plan import Fault
+from tests.faults.plan import KINDS, Fault
 
 RESTART_S_MAX = 10.0
 JOIN_S_MAX = 30.0
@@ -37,28 +37,34 @@ def alive(process: Process) -> Process:
     return process
 
 
-def _kill_worker(system: System, fault: Fault) -> bool:
-    return _kill(system.workers[fault.worker or 0])
+def _victim(system: System, fault: Fault) -> Process:
+    """Return whom a fault strikes, running."""
+    victims = {
+        "a worker": system.workers[fault.worker or 0],
+        "the store": system.store,
+        "the learner": system.learner,
+        "the broker": system.broker,
+    }
+    victim = victims[KINDS[fault.kind].victim]
+    assert victim is not None
+    return alive(victim)
 
 
-def _kill_sink(system: System, _fault: Fault) -> bool:
-    return system.sink is not None and _kill(system.sink)
-
-
-def _kill(process: Process) -> bool:
-    struck = alive(process).pid is not None
-    process.kill()
+def _kill(system: System, fault: Fault) -> bool:
+    victim = _victim(system, fault)
+    struck = victim.pid is not None
+    victim.kill()
     return struck
 
 
-def _pause_worker(system: System, fault: Fault) -> bool:
-    worker = alive(system.workers[fault.worker or 0])
-    worker.pause()
-    return worker.pid is not None
+def _pause(system: System, fault: Fault) -> bool:
+    victim = _victim(system, fault)
+    victim.pause()
+    return victim.pid is not None
 
 
-def _resume_worker(system: System, fault: Fault) -> bool:
-    system.workers[fault.worker or 0].resume()
+def _resume(system: System, fault: Fault) -> bool:
+    _victim(system, fault).resume()
     return True
 
 
@@ -75,20 +81,19 @@ def _end_the_other_worker(system: System, _fault: Fault) -> bool:
     return worker.terminate() == 0 and joined
 
 
-def _kill_broker(system: System, _fault: Fault) -> bool:
-    return _kill(system.broker)
-
-
 def _start_broker(system: System, _fault: Fault) -> bool:
     return system.broker.start().running
 
 
 ACTS: Mapping[str, Act] = {
-    "kill": Act(_kill_worker),
-    "pause": Act(_pause_worker, _resume_worker),
+    "kill": Act(_kill),
+    "pause": Act(_pause, _resume),
     "rebalance": Act(_start_another_worker, _end_the_other_worker),
-    "sink": Act(_kill_sink),
-    "broker": Act(_kill_broker, _start_broker),
+    "store": Act(_kill),
+    "store-pause": Act(_pause, _resume),
+    "learner": Act(_kill),
+    "learner-pause": Act(_pause, _resume),
+    "broker": Act(_kill, _start_broker),
 }
 
 

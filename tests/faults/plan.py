@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 SESSION_TIMEOUT_S = 6.0
 """How long a silent worker keeps its partitions in a fault run."""
@@ -13,24 +14,37 @@ REST_S = (3.0, 7.0)
 OVERLAP_SHARE = 0.25
 """Share of faults that begin while the one before still lasts, or just after it."""
 OVERLAP_AFTER_S = (0.2, 4.0)
+BEYOND_SESSION_S = (SESSION_TIMEOUT_S + 4.0, SESSION_TIMEOUT_S + 8.0)
+"""Least and most length of a pause: another has taken over, or at least the sleeper is out of its group."""
+
+Victim = Literal["a worker", "the store", "the learner", "a newcomer", "the broker"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault: least and most seconds from its begin to its end, and whether it strikes one of the workers."""
+    """A kind of fault: whom it strikes, and least and most seconds from its begin to its end."""
 
+    victim: Victim
     lasts_s: tuple[float, float] = (0.0, 0.0)
-    strikes_worker: bool = False
+
+    @property
+    def strikes_worker(self) -> bool:
+        """Whether one of several is drawn."""
+        return self.victim == "a worker"
 
 
 KINDS: Mapping[str, Kind] = {
-    "kill": Kind(strikes_worker=True),
-    "pause": Kind(lasts_s=(SESSION_TIMEOUT_S + 4.0, SESSION_TIMEOUT_S + 8.0), strikes_worker=True),
-    "rebalance": Kind(lasts_s=(6.0, 10.0)),
-    "sink": Kind(),
-    "broker": Kind(lasts_s=(0.5, 3.0)),
+    "kill": Kind("a worker"),
+    "pause": Kind("a worker", BEYOND_SESSION_S),
+    "rebalance": Kind("a newcomer", (6.0, 10.0)),
+    # One process: the sink and the label join die, or sleep, at once.
+    "store": Kind("the store"),
+    "store-pause": Kind("the store", BEYOND_SESSION_S),
+    "learner": Kind("the learner"),
+    "learner-pause": Kind("the learner", BEYOND_SESSION_S),
+    "broker": Kind("the broker", (0.5, 3.0)),
 }
-DEFAULT_KINDS = ("kill", "pause", "rebalance", "sink")
+DEFAULT_KINDS = tuple(kind for kind in KINDS if kind != "broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +98,14 @@ def _next_s(chance: random.Random, faults: Sequence[Fault]) -> float:
 
 def _drawn(chance: random.Random, name: str, at_s: float, faults: Sequence[Fault], workers: int) -> Fault:
     kind = KINDS[name]
-    # Twice the same at once is one fault, not two; it waits for the end of the first.
-    at_s = max([at_s, *(fault.until_s + REST_S[0] for fault in faults if fault.kind == name)])
+    # Twice the same at once is one fault, not two, and a kill ends a pause: the second waits for the end of the first.
+    # Of several workers another can be struck meanwhile.
+    same = [
+        each
+        for each in faults
+        if each.kind == name or (KINDS[each.kind].victim == kind.victim and not kind.strikes_worker)
+    ]
+    at_s = max([at_s, *(fault.until_s + REST_S[0] for fault in same)])
     worker = None
     if kind.strikes_worker:
         paused = {fault.worker: fault.until_s for fault in faults if fault.kind == "pause" and fault.until_s > at_s}

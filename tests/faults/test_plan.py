@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.bench.audited import STORED, ZEROES
 from tests.faults.acts import ACTS
 from tests.faults.plan import DEFAULT_KINDS, FIRST_AT_S, KINDS, REST_S, SESSION_TIMEOUT_S, Fault, end_s, plan
 from tests.faults.run import problems_of
@@ -75,6 +76,14 @@ def test_a_kind_never_overlaps_itself() -> None:
             assert all(one.until_s + REST_S[0] <= two.at_s + 1e-9 for one, two in pairwise(same))
 
 
+def test_store_and_learner_are_struck_one_fault_at_a_time() -> None:
+    """Of those there is one each: a kill during its pause would be a kill alone."""
+    for _, faults in all_plans():
+        for victim in ("the store", "the learner"):
+            same = [fault for fault in faults if KINDS[fault.kind].victim == victim]
+            assert all(one.until_s + REST_S[0] <= two.at_s + 1e-9 for one, two in pairwise(same))
+
+
 def test_the_system_rests_and_faults_overlap() -> None:
     """Over the seeds both happen: faults while another lasts, and rests in which the system works undisturbed."""
     overlaps = rests = 0
@@ -94,28 +103,31 @@ def test_a_pause_outlasts_the_session() -> None:
 
 GOOD = {
     "transactions": 10, "published": 10, "repeats_published": 2, "duplicates": 2, "duplicates_counted": 2,
-    "decisions": 10, "predictions": 10, "stored": 10, "lost": 0, "repeated": 0, "differing": 0, "stored_missing": 0,
-    "stored_repeated": 0, "stored_differing": 0, "drained": True, "faults": {"kill": 1}, "exit_codes": [0, 0],
+    "decisions": 10, "predictions": 10, "stored": 10, **dict.fromkeys(ZEROES, 0), "drained": True, "learned": True,
+    "labels_left_waiting": 0, "training_records": 7, "snapshots": 2, "models_that_decided": 2, "faults": {"kill": 1},
+    "exit_codes": [0, 0], "labels_published": 9, "labels_stored": 9, "decisions_stored": 10, "training_stored": 7,
+    "models_stored": 2,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"lost": 1},
-        {"repeated": 1},
-        {"differing": 1},
-        {"stored_missing": 1},
-        {"stored_repeated": 1},
-        {"stored_differing": 1},
+        *({name: 1} for name in ZEROES),
         {"decisions": 9},
         {"transactions": 9, "decisions": 9},
         {"transactions": 0, "published": 0, "decisions": 0},
         {"duplicates": 1, "duplicates_counted": 1},
         {"duplicates_counted": 3},
+        *({name: 1} for name in STORED),
         {"stored": 9},
         {"faults": {}},
         {"drained": False},
+        {"learned": False},
+        {"labels_left_waiting": 1},
+        {"training_records": 0},
+        {"snapshots": 1},
+        {"models_that_decided": 1},
         {"exit_codes": [0, -9]},
     ],
 )

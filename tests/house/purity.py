@@ -28,7 +28,20 @@ HOSTS = {
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
 
 PLACES = frozenset(
-    ["clickhouse", "events", "file", "kafka", "labels", "migrations", "parquet", "rows", "topics", "training"]
+    [
+        "clickhouse",
+        "documents",
+        "events",
+        "file",
+        "kafka",
+        "labels",
+        "migrations",
+        "parquet",
+        "quality",
+        "rows",
+        "topics",
+        "training",
+    ]
 )
 """Where arrows begin and end."""
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.rows import SINKS, Record, dead_letter_row
-from schemas.codec import DecodeFailure, encode
+from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, encode
 from schemas.dead_letter import PREFIX, DeadLetter, Origin
 from schemas.label import Label
-from schemas.topics import BY_NAME
+from schemas.learning import ModelVersion
+from schemas.topics import BY_NAME, LABELS, MODELS
 
 AT_MS = 1_522_540_800_000
 SINK = {sink.table: sink for sink in SINKS}
@@ -121,3 +122,17 @@ def test_a_dead_letter_with_a_number_that_is_none() -> None:
     headers = tuple((PREFIX + name, text.encode()) for name, text in facts.items())
     failure = dead_letter_row(Record("fraud.dead-letters.v1", 0, 0, 0, None, b"", headers))
     assert failure == DecodeFailure("invalid", "a header that should be a number is none")
+
+
+def test_a_model_may_be_larger_than_what_a_stranger_sends() -> None:
+    """Law: a model of many coefficients has its row; a label of that size is refused."""
+    model = ModelVersion(
+        version="m-1", training_offset=0, records=0, frauds=0, feature_schema="s", libraries={},
+        state={"weights": {str(cell): 0.1 for cell in range(VALUE_BYTES_MAX // 8)}}, digest="d",
+    )  # fmt: skip
+    record = Record("t", 0, 7, 0, b"k", encode(model))
+    rows = {sink.topic.name: sink.to_row(record) for sink in SINKS if sink.topic in {MODELS, LABELS}}
+    assert not isinstance(rows[MODELS.name], DecodeFailure)
+    refused = rows[LABELS.name]
+    assert isinstance(refused, DecodeFailure)
+    assert refused.reason == "too_large"

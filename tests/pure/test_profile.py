@@ -1,6 +1,6 @@
 """A profile against lists: features, duplicates, lateness, labels and their revisions, restores at any moment."""
 
-from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -8,60 +8,31 @@ from hypothesis import strategies as st
 
 from schemas.fields import DAY_MS, HOUR_MS, Features, Verdict
 from schemas.label import Label
-from streams.detector.features import FEATURES, feature_names
+from schemas.transaction import Transaction
+from streams.detector.look import Payment
 from streams.detector.profile import CARD, MERCHANT, Kind, Seen
 from streams.detector.state import State
-from streams.detector.window import RETENTION_MS
+from tests.oracle_features import Entity, differences, payment_features
 
 START_MS = 1_600_000_000_000
 ENTITY = "card_a"
 
 
-@dataclass
 class Lists:
-    """Everything that ever happened, in lists; a feature is a scan."""
+    """The brute force of `tests/oracle_features.py`, with what a profile says beside the features."""
 
-    kind: Kind
-    payments: list[tuple[int, int, str]] = field(default_factory=list)
-    remembered: list[tuple[int, str]] = field(default_factory=list)
-    labels: dict[str, Label] = field(default_factory=dict)
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.entity = Entity("card" if kind is CARD else "merchant")
 
-    def pay(self, time_ms: int, amount_minor: int, name: str) -> tuple[bool, int, Features]:
-        newest_ms = max((each[0] for each in self.payments), default=time_ms)
-        last_ms = max((each[0] for each in self.remembered), default=0)
-        known = {each[2] for each in self.payments if each[0] > newest_ms - RETENTION_MS}
-        known |= {each[1] for each in self.remembered if each[0] > last_ms - RETENTION_MS}
-        if self.kind.keeps_ids and name in known:
+    def pay(self, payment: Payment) -> tuple[bool, int, Features]:
+        transaction, amount = payment.transaction, payment.amount_base
+        if self.kind.keeps_ids and self.entity.knows(transaction.transaction_id):
             return True, 0, {}
-        late_ms = max(0, newest_ms - time_ms)
-        features = self._features(time_ms, amount_minor, newest_ms)
-        if late_ms < RETENTION_MS:
-            self.payments.append((time_ms, amount_minor, name))
-        else:
-            self.remembered.append((newest_ms, name))
-        return False, late_ms, features
-
-    def _features(self, time_ms: int, amount_minor: int, newest_ms: int) -> Features:
-        floor_ms = newest_ms - RETENTION_MS
-        paid = [each for each in self.payments if each[0] > floor_ms and time_ms > floor_ms]
-        frauds = [each.reported_at_ms for each in self.labels.values() if each.verdict == "fraud"]
-        features: Features = {}
-        for row in FEATURES:
-            start_ms = time_ms - row.window_ms
-            if row.entries == "frauds":
-                features[f"{self.kind.name}_{row.name}"] = sum(start_ms < at_ms <= time_ms for at_ms in frauds)
-                continue
-            amounts = [each[1] for each in paid if start_ms < each[0] <= time_ms] + [amount_minor]
-            features[f"{self.kind.name}_{row.name}"] = len(amounts) if row.statistic == "number" else sum(amounts)
-        return features
-
-    def report(self, label: Label) -> bool:
-        known = self.labels.get(label.transaction_id)
-        if known and label.revision <= known.revision:
-            return True
-        if known or label.revision or label.verdict == "fraud":  # an unrevised "legitimate" need not be remembered
-            self.labels[label.transaction_id] = label
-        return False
+        features = self.entity.features(transaction, amount)
+        if self.kind.keeps_ids:
+            features |= payment_features(transaction, amount)
+        return False, self.entity.pay(transaction, amount), features
 
 
 class Remembering:
@@ -72,8 +43,11 @@ class Remembering:
         self.state = State(kind)
         self.log: dict[bytes, bytes | None] = {}
 
-    def pay(self, time_ms: int, amount_minor: int = 1, name: str = "") -> Seen:
-        return self._applied(self.state.profile(ENTITY).pay(time_ms, amount_minor, name))
+    def pay(self, time_ms: int, amount_minor: int = 1, name: str = "tx") -> Seen:
+        return self.pay_with(_payment(time_ms, amount_minor, name))
+
+    def pay_with(self, payment: Payment) -> Seen:
+        return self._applied(self.state.profile(ENTITY).pay(payment))
 
     def report(self, label: Label) -> Seen:
         return self._applied(self.state.profile(ENTITY).report(label))
@@ -87,6 +61,21 @@ class Remembering:
         self.state = State(self.kind)
         for key, value in self.log.items():
             self.state.restore(key, value)
+
+
+def _payment(
+    time_ms: int, amount: int | None = 1, name: str = "tx", merchant: int = 0, device: int | None = None
+) -> Payment:
+    transaction = Transaction(
+        transaction_id=name,
+        card="card_a",
+        merchant=f"mer_{merchant}",
+        amount_minor=amount or 0,
+        currency="EUR",
+        event_time_ms=time_ms,
+        device=None if device is None else f"dev_{device}",
+    )
+    return Payment(transaction, amount, name, transaction.merchant)
 
 
 def _label(name: str, revision: int, verdict: Verdict, reported_at_ms: int) -> Label:
@@ -106,12 +95,14 @@ _fine = st.integers(0, 60).map(lambda step: START_MS + step * HOUR_MS // 2)
 _wide = st.integers(0, 160).map(lambda step: START_MS + step * DAY_MS // 2)
 _near = st.integers(0, 50).map(lambda step: START_MS + step * DAY_MS // 2)
 _names = st.integers(0, 60).map(lambda number: f"tx-{number}")
+_amounts = st.one_of(st.integers(0, 10**4), st.integers(0, 10**13), st.none())
+_devices = st.one_of(st.none(), st.integers(0, 6))
 _verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["fraud", "fraud", "legitimate", "service_dispute"])
 _labels = st.builds(_label, st.integers(0, 5).map("tx-{}".format), st.integers(0, 4), _verdicts, _near)
 
 
 def _steps(times: st.SearchStrategy[int], *more: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
-    payments: st.SearchStrategy[object] = st.tuples(times, st.integers(0, 10**6), _names)
+    payments: st.SearchStrategy[object] = st.builds(_payment, times, _amounts, _names, st.integers(0, 20), _devices)
     return st.lists(st.one_of(payments, payments, payments, *more, st.just("restore")), max_size=160)
 
 
@@ -119,10 +110,14 @@ def _equals_lists(kind: Kind, steps: list[object]) -> None:
     remembering, lists = Remembering(kind), Lists(kind)
     for step in steps:
         if isinstance(step, Label):
-            assert remembering.report(step).duplicate == lists.report(step)
-        elif isinstance(step, tuple):
-            seen = remembering.pay(*step)
-            assert (seen.duplicate, seen.late_ms, seen.features) == lists.pay(*step)
+            # What is said of a payment comes after it.
+            if not kind.keeps_ids or lists.entity.knows(step.transaction_id):
+                assert remembering.report(step).duplicate == (not lists.entity.report(step))
+        elif isinstance(step, Payment):
+            loose = lists.entity.loose
+            seen, (duplicate, late_ms, features) = remembering.pay_with(step), lists.pay(step)
+            assert (seen.duplicate, seen.late_ms) == (duplicate, late_ms)
+            assert differences(features, seen.features, loose) == {}
         else:
             remembering.restore()
 
@@ -197,10 +192,10 @@ def test_seeing_changes_nothing() -> None:
     card = Remembering(CARD)
     profile = card.state.profile(ENTITY)
     for _ in range(2):
-        assert not profile.pay(START_MS, 5, "A").duplicate
+        assert not profile.pay(_payment(START_MS, 5, "A")).duplicate
         assert not profile.report(_label("A", 0, "fraud", START_MS)).duplicate
-    assert profile.pay(START_MS, 5, "B").features["card_count_24h"] == 1
-    assert tuple(profile.pay(START_MS, 5, "A").features) == feature_names("card")
+    assert profile.pay(_payment(START_MS, 5, "B")).features["card_count_24h"] == 1
+    assert profile.pay(_payment(START_MS, 5, "B")).features["card_merchant_is_new"] == 1
 
 
 def test_restored_equals_live_after_a_split_inside_equal_times() -> None:
@@ -209,13 +204,13 @@ def test_restored_equals_live_after_a_split_inside_equal_times() -> None:
     times_ms = [1_000, *[5_000] * 64, 6_000, 7_000, 3_000]
     for time_ms in times_ms:
         merchant.pay(START_MS + time_ms)
-        lists.pay(START_MS + time_ms, 1, "")
-    probe = (START_MS + 6_000, 1, "")
-    expected = lists.pay(*probe)[2]
-    live = merchant.state.profile(ENTITY).pay(*probe).features
+        lists.pay(_payment(START_MS + time_ms))
+    probe = _payment(START_MS + 6_000)
+    expected = lists.pay(probe)[2]
+    live = merchant.state.profile(ENTITY).pay(probe).features
     merchant.restore()
-    assert merchant.state.profile(ENTITY).pay(*probe).features == expected
-    assert live == expected
+    assert merchant.state.profile(ENTITY).pay(probe).features == live
+    assert differences(expected, live) == {}
 
 
 def test_late_payment_is_remembered_beside_a_newer_retraction() -> None:
@@ -244,3 +239,42 @@ def test_piece_that_cannot_be_read_is_not_taken_for_nothing() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="not a segment"):
             state.profile("card_a")
+
+
+def test_cleared_payment_that_turns_out_fraud_is_no_longer_cleared() -> None:
+    """Law: what was cleared, cleared again later and then found to be fraud leaves the others' cleared sums alone."""
+    once, often = Remembering(CARD), Remembering(CARD)
+    for card in (once, often):
+        for name, amount in (("other", 100), ("tx-1", 9_900)):
+            card.pay(START_MS, amount, name)
+            card.report(_label(name, 0, "legitimate", START_MS + DAY_MS))
+    often.report(_label("tx-1", 1, "legitimate", START_MS + 6 * DAY_MS))
+    for card in (once, often):
+        card.report(_label("tx-1", 2, "fraud", START_MS + 7 * DAY_MS))
+        assert card.pay(START_MS + 8 * DAY_MS, 300, "next").features["card_amount_times_cleared"] == 3.0
+
+
+def _life(chance: Random, steps: int) -> list[object]:
+    """Return a busy life of one entity: in order and late, ties, revised labels, restores."""
+    life: list[object] = []
+    now_ms, label_ms = START_MS, START_MS
+    for number in range(steps):
+        now_ms += chance.choice((0, 1, 1_000, HOUR_MS - 1, HOUR_MS, 5 * HOUR_MS))
+        late_ms = chance.choice((0, 0, 0, 1, HOUR_MS, 20 * HOUR_MS, 3 * DAY_MS))
+        amount = chance.choice((None, chance.randrange(10_000), 500))
+        named = (f"tx-{chance.randrange(number + 1)}", chance.randrange(20), chance.choice((None, *range(6))))
+        life.append(_payment(now_ms - late_ms, amount, *named))
+        if chance.random() < 0.3:
+            label_ms = now_ms - chance.choice((0, HOUR_MS, 3 * DAY_MS))
+            verdict: Verdict = chance.choice(("fraud", "legitimate", "legitimate"))
+            life.append(_label(f"tx-{chance.randrange(12)}", chance.randrange(9), verdict, label_ms))
+        if chance.random() < 0.02:
+            life.append("restore")
+    return life
+
+
+@pytest.mark.parametrize("kind", [CARD, MERCHANT], ids=["card", "merchant"])
+@pytest.mark.parametrize("seed", range(12))
+def test_long_life_equals_lists(kind: Kind, seed: int) -> None:
+    """Law: a card or merchant with hundreds of payments and labels over weeks is told as if scanned."""
+    _equals_lists(kind, _life(Random(seed), 260))

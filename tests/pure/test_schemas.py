@@ -162,6 +162,9 @@ WRONG_SETTINGS = {
     "FRAUD_STEP_RECORDS_MAX": ["0", "10001"],
     "FRAUD_AHEAD_MS_MAX": ["-1"],
     "FRAUD_FUTURE_MS_MAX": ["-1"],
+    "FRAUD_SNAPSHOT_RECORDS": ["9", "1000001"],
+    "FRAUD_LEGITIMATE_KEPT_ONE_IN": ["0", "1001"],
+    "FRAUD_LABEL_WAIT_MS_MAX": ["-1"],
     "FRAUD_WORKER_ID": ["a b", "x" * 65],
 }
 
