@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import river
 
-from schemas.codec import encode
+from schemas.codec import DecodeFailure, decode, encode
 from schemas.learning import ModelNeeds, ModelVersion
+from schemas.topics import MODELS
 from streams.detector.encode import ENCODER, Encoder
 
 WEIGHT_MAX = 50.0
@@ -85,10 +86,10 @@ def model_of(value: bytes | None) -> ModelVersion:
     RefusedError
         The bytes are no snapshot.
     """
-    try:
-        return ModelVersion.model_validate_json(value or b"")
-    except ValueError:
-        raise RefusedError("is no model version") from None
+    model = decode(ModelVersion, value, bytes_max=MODELS.value_bytes_max)
+    if isinstance(model, DecodeFailure):
+        raise RefusedError(model.detail)
+    return model
 
 
 def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:

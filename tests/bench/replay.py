@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import LIVE_PARTITIONS
+from deploy.processes import bound
 from deploy.system import ROOT
 from tests.bench.audited import ZEROES, audited_directory
 
@@ -44,7 +45,7 @@ def run_demo(arguments: list[str]) -> dict[str, Any]:
     """Run the demo and return its report with its exit status."""
     command = [sys.executable, "-P", "-m", "deploy.demo", *arguments, "--json"]
     done = subprocess.run(
-        command,
+        bound(command),  # who kills the benchmark leaves no demo behind
         stdout=subprocess.PIPE,
         stderr=None,
         text=True,
