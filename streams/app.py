@@ -32,7 +32,6 @@ from streams.documents import shipped_policy, shipped_rates
 from streams.exactly_once import Task
 from streams.kafka_consumer import Transport
 from streams.kafka_task_log import KafkaTaskLog
-from streams.learning import LearningTask
 from streams.progress import ProgressExchange
 from streams.published import Document, Published
 from streams.slot import HostedTask
@@ -103,6 +102,9 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
         if isinstance(stage, EntityStage):
             return Task(stage, number, log)
+        # Here, because only who learns needs River, and half of a worker's start would be its import.
+        from streams.learning import LearningTask  # noqa: PLC0415
+
         assert isinstance(stage, LearningStage)
         return LearningTask(stage, number, log, settings.snapshot_records)
 

@@ -11,13 +11,14 @@ for coefficient.
 from collections.abc import Sequence
 from typing import Any
 
+import river
 from river import linear_model, optim
 from river.utils import VectorDict
 
 from schemas.fields import Features
 from schemas.learning import ModelVersion, TrainingRecord
 from streams.detector.encode import ENCODER, Encoder
-from streams.detector.scorer import digest_of, libraries
+from streams.detector.scorer import digest_of
 
 ADAGRAD_STEP = 0.1
 SGD_STEP = 0.03
@@ -101,6 +102,11 @@ class Learner:
         for name, state in model.state["learners"].items():
             _restore(learner._models[name], state)
         return learner
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the packages whose arithmetic a model depends on."""
+    return {"river": river.__version__}
 
 
 def _state_of(model: Any) -> dict[str, Any]:

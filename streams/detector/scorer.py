@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from math import exp, isfinite
 from typing import Any, NamedTuple
 
-import river
-
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.learning import ModelNeeds, ModelVersion
 from schemas.topics import MODELS
@@ -71,11 +69,6 @@ def probability_of(log_odds: float) -> float:
 def digest_of(model: ModelVersion) -> str:
     """Return the SHA-256 over the JSON of all fields but the digest, hex."""
     return hashlib.sha256(encode(model.model_copy(update={"digest": ""}))).hexdigest()
-
-
-def libraries() -> dict[str, str]:
-    """Return the versions of the packages whose arithmetic a model depends on."""
-    return {"river": river.__version__}
 
 
 def model_of(value: bytes | None) -> ModelVersion:
