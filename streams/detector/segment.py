@@ -4,6 +4,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import sub
 from typing import NamedTuple
 
 SEGMENT_ENTRIES = 64
@@ -52,7 +53,7 @@ class Segment(NamedTuple):
         >>> Segment.decode(segment.encode()) == segment
         True
         """
-        values = array("q", (entry.value for entry in self.entries()))
+        values = array("q", map(sub, self.sums, (0, *self.sums[:-1])))
         body = array("q", self.times).tobytes() + values.tobytes() + _TAG_SEPARATOR.join(self.tags).encode()
         return _HEADER.pack(_FORMAT, len(self.times)) + body
 
