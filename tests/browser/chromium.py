@@ -122,7 +122,9 @@ class Chromium:
                 raise RuntimeError("chromium did not start")
             time.sleep(0.05)
         address = f"ws://127.0.0.1:{lines[0]}{lines[1]}"
-        self._page = self._open.enter_context(connect(address, max_size=None, open_timeout=START_TIMEOUT_S))
+        # No pings: on a busy machine the browser answers them late, and it ends with us anyway.
+        page = connect(address, max_size=None, open_timeout=START_TIMEOUT_S, ping_interval=None)
+        self._page = self._open.enter_context(page)
         self._session: str | None = None
         target = next(one for one in self._call("Target.getTargets")["targetInfos"] if one["type"] == "page")
         attached = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
