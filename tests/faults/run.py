@@ -99,7 +99,9 @@ def run(
         _bring_to_rest(system, load, say)
         found = audited(system)
         counted = system.counters()["card"].get("duplicates", 0)
-        return _report(system, load, found, counted, waits(system), kinds)
+        # A short run may end before the first model knows enough to decide.
+        models_decided_min = MODELS_MIN if seconds else 0
+        return _report(system, load, found, counted, waits(system), kinds, models_decided_min)
 
 
 def _under_load(
@@ -147,7 +149,13 @@ def _bring_to_rest(system: System, load: Load, say: Callable[[str], None]) -> No
 
 
 def _report(
-    system: System, load: Load, found: dict[str, Any], counted: int, waited: Waits, kinds: Sequence[str]
+    system: System,
+    load: Load,
+    found: dict[str, Any],
+    counted: int,
+    waited: Waits,
+    kinds: Sequence[str],
+    models_decided_min: int,
 ) -> dict[str, Any]:
     struck = Counter(strike.fault.kind for strike in load.strikes)
     assert system.learner is not None
@@ -178,12 +186,12 @@ def _report(
         "pauses": pauses(load.strikes, waited),
         "examples": found["examples"] + found["learning_examples"],
     }
-    problems = problems_of(figures, kinds) + load.failed
+    problems = problems_of(figures, kinds, models_decided_min) + load.failed
     bounds = {**dict.fromkeys((*ZEROES, "labels_left_waiting"), 0), "models_min": MODELS_MIN}
     return {"figures": figures, "bounds": bounds, "problems": problems, "holds": not problems}
 
 
-def problems_of(figures: dict[str, Any], kinds: Sequence[str]) -> list[str]:
+def problems_of(figures: dict[str, Any], kinds: Sequence[str], models_decided_min: int = MODELS_MIN) -> list[str]:
     """Return what was lost, repeated or different, and what kept the run from showing that nothing is."""
     problems = [f"{name}: {figures[name]}" for name in (*ZEROES, "labels_left_waiting") if figures[name]]
     problems += [f"{kind} never happened" for kind in kinds if not figures["faults"].get(kind)]
@@ -194,9 +202,8 @@ def problems_of(figures: dict[str, Any], kinds: Sequence[str]) -> list[str]:
         problems.append("nothing was decided")
     if not figures["training_records"]:
         problems.append("nothing was learned")
-    problems += [
-        f"only {figures[name]} {name}" for name in ("snapshots", "models_that_decided") if figures[name] < MODELS_MIN
-    ]
+    least = {"snapshots": MODELS_MIN, "models_that_decided": models_decided_min}
+    problems += [f"only {figures[name]} {name}" for name, number in least.items() if figures[name] < number]
     if not figures["drained"]:
         problems.append(f"not drained within {DRAIN_S_MAX:.0f} s")
     if not figures["learned"]:
