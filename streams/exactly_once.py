@@ -11,7 +11,7 @@ The log is a port, so that the same code runs on Kafka and in the simulation of 
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from schemas.fields import Positions
@@ -61,6 +61,27 @@ class TaskLog(Protocol):
         """Let go of the connections; an open transaction is left to the next owner or the time-out."""
 
 
+def state_between(log: TaskLog, start: int, end: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Give the committed records of a task's state partition between two offsets; `end` is the one behind the fence.
+
+    The end of what readers may see is not the end of what was committed: a marker may still be on its way. Whatever the
+    partition held when the fence fell is final, so it must be read to exactly there.
+
+    Raises
+    ------
+    RestoreError
+        Nothing more came before the end was reached.
+    """
+    reached, stalls = start, 0
+    while reached < end:
+        records, upto = log.read_state(reached)
+        yield from records
+        stalls = stalls + 1 if upto == reached else 0
+        if stalls > RESTORE_STALLS_MAX:
+            raise RestoreError(f"the state log was read up to {reached} of {end}")
+        reached = upto
+
+
 class Task:
     """One stage on one partition number. `open` once, then `step` and `commit` in turn; after an error, discard it."""
 
@@ -83,18 +104,8 @@ class Task:
             The committed records up to the log's end could not be read: another attempt may succeed.
         """
         self._log.fence()
-        # The end of what readers may see is not the end of what was committed: a marker may still be on its way.
-        # Whatever this partition held when the fence fell is final, so it must be read to exactly there.
-        end = self._log.state_end()
-        reached = stalls = 0
-        while reached < end:
-            records, upto = self._log.read_state(reached)
-            for key, value in records:
-                self._restore(key, value)
-            stalls = stalls + 1 if upto == reached else 0
-            if stalls > RESTORE_STALLS_MAX:
-                raise RestoreError(f"{self._state_log.name}-{self.partition}: read up to {reached} of {end}")
-            reached = upto
+        for key, value in state_between(self._log, 0, self._log.state_end()):
+            self._restore(key, value)
         return dict(self._next)
 
     def _restore(self, key: bytes, value: bytes | None) -> None:

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from schemas.codec import encode
-from schemas.learning import ModelVersion, TrainingRecord
+from schemas.learning import TrainingRecord
 from schemas.topics import MODELS, TRAINING
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.scorer import RefusedError, model_of, scorer_of
 from streams.detector.stage import Event, Output, Refusal
-from streams.exactly_once import RESTORE_STALLS_MAX, FencedError, RestoreError, TaskLog
+from streams.exactly_once import FencedError, TaskLog, state_between
 
 BACK = 8
 """Records and markers at the end of the models' topic that a restore looks at first."""
@@ -46,29 +46,23 @@ class LearningTask:
         """
         self._log.fence()
         end, back = self._log.state_end(), BACK
-        while True:
-            start = max(0, end - back)
-            model = self._newest_between(start, end)
-            if model or not start:
-                break
+        while not self._go_back(start := max(0, end - back), end) and start:
             back *= BACK
-        if model:
-            self._learner = Learner.of(model)
-            self._learner.parent = model.version
-            self._next = model.training_offset
         return {} if self._next is None else {TRAINING.name: self._next}
 
-    def _newest_between(self, start: int, end: int) -> ModelVersion | None:
-        newest, reached, stalls = None, start, 0
-        while reached < end:
-            records, upto = self._log.read_state(reached)
-            for _, value in records:
-                newest = _valid(value) or newest
-            stalls = stalls + 1 if upto == reached else 0
-            if stalls > RESTORE_STALLS_MAX:
-                raise RestoreError(f"{MODELS.name}: read up to {reached} of {end}")
-            reached = upto
-        return newest
+    def _go_back(self, start: int, end: int) -> bool:
+        """Go back to the newest valid snapshot between two offsets; return whether there is one."""
+        for _, value in reversed(list(state_between(self._log, start, end))):
+            try:
+                model = model_of(value)
+                scorer_of(model)
+                learner = Learner.of(model)
+            except (RefusedError, KeyError, TypeError, ValueError):
+                continue
+            learner.parent = model.version
+            self._learner, self._next = learner, model.training_offset
+            return True
+        return False
 
     def step(self, events: Sequence[Event | Refusal]) -> None:
         """Learn records in this order; what is to be written is in one transaction that is not committed yet."""
@@ -122,13 +116,3 @@ class LearningTask:
     def close(self) -> None:
         """Let go of Kafka."""
         self._log.close()
-
-
-def _valid(value: bytes | None) -> ModelVersion | None:
-    try:
-        model = model_of(value)
-        scorer_of(model)
-        Learner.of(model)
-    except (RefusedError, KeyError, TypeError, ValueError):
-        return None
-    return model

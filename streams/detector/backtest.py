@@ -74,7 +74,7 @@ class Backtest:
         merchant.apply(merchant.report(label).changes)
         cells = self._waiting.pop((label.card, label.transaction_id), None)
         weight = weight_of(label, self._kept_one_in)
-        if cells is None or weight is None or label.verdict == "service_dispute":
+        if cells is None or weight is None:
             return None
         return Example(cells, label.verdict == "fraud", weight)
 

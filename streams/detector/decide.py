@@ -1,6 +1,7 @@
 """From features to the answer: what was predicted, and what is told. The same inputs always give the same bytes."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.decision import Decision, Prediction, Reason
 from schemas.fields import Action, CardToken, Features, Mode, Positions
@@ -21,6 +22,38 @@ class InForce:
     scorer: Scorer | None = None
 
 
+class Judgement(NamedTuple):
+    """What features come to: by rules alone there is no score."""
+
+    mode: Mode
+    action: Action
+    rule_hits: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    model_version: str | None = None
+    score: int | None = None
+    probability: float | None = None
+
+
+def judge(features: Features, in_force: InForce) -> Judgement:
+    """Return what rules and model say, or rules alone until the model knows enough."""
+    policy, scorer = in_force.policy, in_force.scorer
+    ruling = rule(policy.rules, features)
+    if scorer is None or not scorer.knows_enough(policy.model_needs):
+        return Judgement("rules_only", ruling.action, ruling.hits, ruling.reasons)
+    cells = ENCODER.encode(features)
+    log_odds = scorer.log_odds(cells)
+    score = score_of(log_odds, policy.score_map)
+    return Judgement(
+        "normal",
+        most_severe([ruling.action, action_at(score, policy.thresholds)]),
+        ruling.hits,
+        (*ruling.reasons, *reasons_of(scorer.contributions(cells), features)),
+        scorer.version,
+        score,
+        probability_of(log_odds),
+    )
+
+
 def predict(
     transaction: Transaction,
     features: Features,
@@ -31,41 +64,23 @@ def predict(
     rates_version: str,
     code_version: str,
 ) -> Prediction:
-    """Return the full record of a decision: by rules and model, or by rules alone until the model knows enough."""
-    policy, scorer = in_force.policy, in_force.scorer
-    ruling = rule(policy.rules, features)
-    if scorer is None or not scorer.knows_enough(policy.model_needs):
-        return Prediction(
-            transaction=transaction,
-            features=features,
-            late_ms=late_ms,
-            positions=positions,
-            policy_version=policy.version,
-            rates_version=rates_version,
-            code_version=code_version,
-            rule_hits=ruling.hits,
-            mode="rules_only",
-            action=ruling.action,
-            reasons=ruling.reasons,
-        )
-    cells = ENCODER.encode(features)
-    log_odds = scorer.log_odds(cells)
-    score = score_of(log_odds, policy.score_map)
+    """Return the full record of a decision."""
+    judgement = judge(features, in_force)
     return Prediction(
         transaction=transaction,
         features=features,
         late_ms=late_ms,
         positions=positions,
-        model_version=scorer.version,
-        policy_version=policy.version,
+        model_version=judgement.model_version,
+        policy_version=in_force.policy.version,
         rates_version=rates_version,
         code_version=code_version,
-        rule_hits=ruling.hits,
-        score=score,
-        probability=probability_of(log_odds),
-        mode="normal",
-        action=most_severe([ruling.action, action_at(score, policy.thresholds)]),
-        reasons=(*ruling.reasons, *reasons_of(scorer.contributions(cells), features)),
+        rule_hits=judgement.rule_hits,
+        score=judgement.score,
+        probability=judgement.probability,
+        mode=judgement.mode,
+        action=judgement.action,
+        reasons=judgement.reasons,
     )
 
 

@@ -12,12 +12,12 @@ Names begin with what they are of: `card_`, `merchant_` or `payment_`.
 from collections.abc import Callable
 from functools import cache, partial
 from math import floor
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Literal, NamedTuple
 
 from schemas.fields import DAY_MS, HOUR_MS, Features, Number
 from streams.detector.habit import FRAUDS, PAYMENTS, PER_HALF_LIFE
-from streams.detector.look import Look
+from streams.detector.look import MONTH, Look
 from streams.detector.payment import PAYMENT_ROWS
 from streams.detector.row import Row
 
@@ -42,28 +42,12 @@ def _decayed_frauds(half_life: int, look: Look) -> float:
     return look.sums[half_life * PER_HALF_LIFE + FRAUDS]
 
 
-def _fraud_rate(half_life: int, look: Look) -> float:
-    return look.fraud_rate(half_life)
-
-
-def _labelled_fraud_share(half_life: int, look: Look) -> float | None:
-    return look.labelled_fraud_share(half_life)
-
-
-def _mean(half_life: int, look: Look) -> float | None:
-    return look.mean(half_life)
-
-
 def _times_mean(half_life: int, look: Look) -> float | None:
     return look.times(look.mean(half_life))
 
 
 def _times_cleared(look: Look) -> float | None:
     return look.times(look.cleared_mean())
-
-
-def _distinct(window_ms: int, look: Look) -> int:
-    return look.distinct(window_ms)
 
 
 def _exact(name: str, unit: str, why: str) -> Row:
@@ -79,9 +63,9 @@ _BOTH: tuple[Row, ...] = (
         Row(f"decayed_count_{of}", "payments", 0, _COUNT_MAX, _VELOCITY, partial(_decayed_count, at))
         for of, at in _HALF_LIVES
     ),
-    Row("amount_mean_30d", "minor units", 0, _SUM_MAX, _SPEND, partial(_mean, 2)),
+    Row("amount_mean_30d", "minor units", 0, _SUM_MAX, _SPEND, methodcaller("mean", MONTH)),
     Row("amount_times_mean_7d", "times", 0, 1e6, _SPEND, partial(_times_mean, 1)),
-    Row("amount_times_mean_30d", "times", 0, 1e6, _SPEND, partial(_times_mean, 2)),
+    Row("amount_times_mean_30d", "times", 0, 1e6, _SPEND, partial(_times_mean, MONTH)),
     Row("pace", "times", 0, 1e6, _VELOCITY, Look.pace),
     Row("known_days", "days", 0, 32, _AGE, attrgetter("known_days")),
 )
@@ -95,16 +79,16 @@ _CARD: tuple[Row, ...] = (
     Row("amount_deviations", "standard deviations", -50, 50, _SPEND, Look.deviations),
     Row("amount_rank", "share", 0, 1, _SPEND, Look.rank),
     Row("seconds_since_last", "s", 0, 32 * 86_400, _VELOCITY, Look.since_last_s),
-    Row("merchants_1h", "merchants", 1, 17, _VELOCITY, partial(_distinct, HOUR_MS)),
-    Row("merchants_24h", "merchants", 1, 17, _VELOCITY, partial(_distinct, DAY_MS)),
+    Row("merchants_1h", "merchants", 1, 17, _VELOCITY, methodcaller("distinct", HOUR_MS)),
+    Row("merchants_24h", "merchants", 1, 17, _VELOCITY, methodcaller("distinct", DAY_MS)),
     Row("merchant_is_new", "0 or 1", 0, 1, _PLACE, Look.counterparty_is_new),
     Row("device_is_new", "0 or 1", 0, 1, _PLACE, Look.device_is_new),
 )
 
 _MERCHANT: tuple[Row, ...] = (
-    *(Row(f"fraud_rate_{of}", "share", 0, 1, _KNOWN, partial(_fraud_rate, at)) for of, at in _HALF_LIVES),
+    *(Row(f"fraud_rate_{of}", "share", 0, 1, _KNOWN, methodcaller("fraud_rate", at)) for of, at in _HALF_LIVES),
     *(
-        Row(f"labelled_fraud_share_{of}", "share", 0, 1, _KNOWN, partial(_labelled_fraud_share, at))
+        Row(f"labelled_fraud_share_{of}", "share", 0, 1, _KNOWN, methodcaller("labelled_fraud_share", at))
         for of, at in _HALF_LIVES
     ),
 )

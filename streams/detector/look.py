@@ -29,7 +29,7 @@ MONTH = 2
 
 
 class Payment(NamedTuple):
-    """A payment as one entity sees it: `name` is whom it was made with, `amount_base` minor units of the base currency.
+    """A payment as one entity sees it: with whom it was made, and its amount in minor units of the base currency.
 
     `tag` names it where the entity tells its payments apart; only such an entity ranks them.
     """
