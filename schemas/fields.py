@@ -7,10 +7,10 @@ that pass the Luhn check).
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from iso4217 import Currency
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -38,6 +38,31 @@ class Message(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
+    _template: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        # In the order of the fields, which is the order of the JSON.
+        cls._template = {name: field.default for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def of_valid(cls, **fields: Any) -> Self:
+        """Return a message of fields that this process made itself, unchecked: whoever reads it checks it.
+
+        Every field without a plain default must be given.
+
+        >>> class Pong(Message):
+        ...     at_ms: int
+        ...     note: str | None = None
+        >>> Pong.of_valid(at_ms=1) == Pong(at_ms=1)
+        True
+        """
+        message, put = cls.__new__(cls), object.__setattr__
+        put(message, "__dict__", {**cls._template, **fields})
+        put(message, "__pydantic_fields_set__", set(fields))
+        put(message, "__pydantic_extra__", None)
+        put(message, "__pydantic_private__", None)
+        return message
 
 
 def passes_luhn(digits: str) -> bool:
@@ -79,7 +104,7 @@ def holds_card_number(text: str) -> bool:
     >>> [holds_card_number(text) for text in ("card_4111111111111111", "card_8f14e45f", "1522540800000")]
     [True, False, False]
     """
-    return bool(_MAYBE_CARD_NUMBER.search(text) and _card_number_spans(text))
+    return len(text) >= 13 and _MAYBE_CARD_NUMBER.search(text) is not None and bool(_card_number_spans(text))
 
 
 def without_card_numbers(text: bytes) -> bytes:
@@ -96,7 +121,7 @@ def without_card_numbers(text: bytes) -> bytes:
 
 
 def _not_a_card_number(text: str) -> str:
-    if len(text) >= 13 and holds_card_number(text):
+    if holds_card_number(text):
         raise ValueError("holds what could be a card number; send a token instead")
     return text
 
@@ -132,7 +157,8 @@ TimeMs = Annotated[
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_not_a_card_number)]
 Number = int | float
-Features = dict[str, Number]
+#: Written by what each number is, in half the time that trying the union's members takes.
+Features = SerializeAsAny[dict[str, Number]]
 #: topic name -> (partition, offset). For the record's own topic the offset is its own; for every other input it is
 #: the first offset that had not been applied yet.
 Positions = dict[str, tuple[int, int]]

@@ -13,6 +13,9 @@ from streams.exactly_once import FencedError, TransactionFailedError
 
 TIMEOUT_S = 30.0
 READ_WAIT_S = 0.05
+LINGER_MS = 100
+"""Longer than a step: its records leave together, at the commit, which waits for no linger. Sent one by one while the
+step runs they are several times as many requests."""
 READ_RECORDS_MAX = 1_000
 _FENCED_CODES = frozenset(
     {
@@ -49,7 +52,7 @@ class KafkaTaskLog:
                 "transaction.timeout.ms": self._settings.transaction_timeout_ms,
                 # Java's partitioner: librdkafka's own default puts 87 % of keys elsewhere.
                 "partitioner": "murmur2_random",
-                "linger.ms": 0,
+                "linger.ms": LINGER_MS,
                 "compression.type": "lz4",
                 "message.max.bytes": 5_000_000,
                 "queue.buffering.max.messages": 1_000_000,
@@ -117,7 +120,7 @@ class KafkaTaskLog:
                     value=output.value,
                     key=output.key,
                     partition=-1 if output.partition is None else output.partition,
-                    headers=list(output.headers),
+                    headers=list(output.headers) or None,
                     timestamp=output.timestamp_ms or 0,
                 )
             except BufferError:

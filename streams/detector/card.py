@@ -51,7 +51,7 @@ class CardStage(EntityStage):
         seen = pay_by_card(state, message, rates)
         if seen.duplicate:
             return Step((), ("duplicates",))
-        profiled = Profiled(
+        profiled = Profiled.of_valid(
             transaction=message,
             features=seen.features,
             late_ms=seen.late_ms,

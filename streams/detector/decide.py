@@ -66,7 +66,7 @@ def predict(
 ) -> Prediction:
     """Return the full record of a decision."""
     judgement = judge(features, in_force)
-    return Prediction(
+    return Prediction.of_valid(
         transaction=transaction,
         features=features,
         late_ms=late_ms,
@@ -86,7 +86,7 @@ def predict(
 
 def decision_of(prediction: Prediction) -> Decision:
     """Return the public answer of a prediction."""
-    return Decision(
+    return Decision.of_valid(
         transaction_id=prediction.transaction.transaction_id,
         card=prediction.transaction.card,
         action=prediction.action,

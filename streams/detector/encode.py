@@ -124,6 +124,10 @@ class Encoder:
                 self.names += [f"{first} and {second}" for second in coarse_names[other]]
             self.owners += [(inputs[one].feature, inputs[other].feature)] * (widths[one] * widths[other])
         self.size = len(self.names)
+        self.features = tuple(each.feature for each in inputs)
+        place_of = {feature: place for place, feature in enumerate(self.features)}
+        # The places of a cell's two features; one that is of a single feature has it twice, half and half.
+        self.halves = [(place_of[owners[0]], place_of[owners[-1]]) for owners in self.owners]
         layout = json.dumps([self.names], separators=(",", ":"))
         self.schema = "sha256:" + hashlib.sha256(layout.encode()).hexdigest()[:32]
 

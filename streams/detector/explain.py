@@ -44,11 +44,10 @@ def reasons_of(contributions: dict[str, float], features: Features) -> tuple[Rea
     >>> reasons_of({"card_count_1h": 1.51, "payment_hour": 0.1}, {"card_count_1h": 12})
     (Reason(code='card_count_1h', text='12 payments of the card within an hour', contribution=1.51),)
     """
-    largest = sorted(contributions.items(), key=lambda item: (-item[1], item[0]))[:REASONS_MAX]
+    explaining = sorted((-added, feature) for feature, added in contributions.items() if added >= CONTRIBUTION_MIN)
     return tuple(
-        Reason(code=feature, text=sentence(feature, features), contribution=round(added, 4))
-        for feature, added in largest
-        if added >= CONTRIBUTION_MIN
+        Reason.of_valid(code=feature, text=sentence(feature, features), contribution=round(-minus, 4))
+        for minus, feature in explaining[:REASONS_MAX]
     )
 
 

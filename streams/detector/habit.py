@@ -73,7 +73,7 @@ class Habit(NamedTuple):
         if time_ms < habit.at_ms:
             added = tuple(map(mul, added, _factors(time_ms, habit.at_ms)))
         sums = tuple(map(add, habit.sums, added))
-        if min(what) < 0:
+        if what[FRAUDS] < 0 or what[CLEARED] < 0:
             # What is taken back was added in other roundings.
             sums = tuple([max(0.0, value) for value in sums])
         return Habit(habit.at_ms, sums, habit.counterparties, habit.devices)

@@ -45,12 +45,13 @@ class Look(NamedTuple):
 
     `exact` are numbers of payments and their amounts in the windows, this payment included, then numbers of known
     frauds; the rest is what was before this payment. `known_days` is for how long the entity has been known, at most
-    the 32 days that are remembered.
+    the 32 days that are remembered. `local_ms` is the time where it was made, UTC where no offset was given.
     """
 
     payment: Transaction
     amount: int | None
     time_ms: int
+    local_ms: int
     exact: tuple[int, ...]
     sums: Sums
     newest_ms: int | None
@@ -156,6 +157,7 @@ def look_at(payment: Payment, payments: Timeline, frauds: Timeline, habit: Habit
         payment=transaction,
         amount=amount,
         time_ms=time_ms,
+        local_ms=time_ms + (transaction.utc_offset_minutes or 0) * 60_000,
         exact=(
             *[number + 1 for number, _ in paid],
             *[value + (amount or 0) for _, value in paid],

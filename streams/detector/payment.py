@@ -20,12 +20,8 @@ _MEANS = "what can be done with a stolen number depends on the means"
 _ABROAD = "goods and addresses away from home"
 
 
-def _local_ms(look: Look) -> int:
-    return look.time_ms + (look.payment.utc_offset_minutes or 0) * 60_000
-
-
 def _hour(look: Look) -> int:
-    return _local_ms(look) // HOUR_MS % 24
+    return look.local_ms // HOUR_MS % 24
 
 
 def _night(look: Look) -> bool:
@@ -33,7 +29,7 @@ def _night(look: Look) -> bool:
 
 
 def _weekend(look: Look) -> bool:
-    return (_local_ms(look) // DAY_MS + _THURSDAY) % 7 >= 5
+    return (look.local_ms // DAY_MS + _THURSDAY) % 7 >= 5
 
 
 def _amount(look: Look) -> int | None:

@@ -7,7 +7,7 @@ of state, each a key and a value of the state log, so a restored profile is buil
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from schemas.fields import Features
 from schemas.label import Label
@@ -44,6 +44,10 @@ CARD = Kind(("payment", "card"), keeps_ids=True)
 MERCHANT = Kind(("merchant",), keeps_ids=False)
 
 
+_NOTHING = Timeline()
+"""What a part without entries is read from. Never changed: most entities have payments and nothing else."""
+
+
 class Seen(NamedTuple):
     """What a profile says to an event."""
 
@@ -71,7 +75,7 @@ class Profile:
 
     def __init__(self, kind: Kind, pieces: Mapping[PieceName, Mapping[int, Piece]] | None = None) -> None:
         self._kind = kind
-        self._timelines: dict[PieceName, Timeline] = {name: Timeline() for name in TIMELINES}
+        self._timelines: dict[PieceName, Timeline] = {}
         self._habit = Habit()
         for name, held in (pieces or {}).items():
             if name == "habit":
@@ -80,16 +84,19 @@ class Profile:
                 segments = {serial: piece for serial, piece in held.items() if isinstance(piece, Segment)}
                 self._timelines[name] = Timeline(segments)
 
+    def _timeline(self, name: TimelineName) -> Timeline:
+        return self._timelines.get(name, _NOTHING)
+
     def pay(self, payment: Payment) -> Seen:
         """Return the features of a payment, itself included, and what remembering it changes."""
-        payments, late = self._timelines["payments"], self._timelines["late"]
+        payments, late = self._timeline("payments"), self._timeline("late")
         tag = payment.tag if self._kind.keeps_ids else ""
         if tag and (payments.find(tag) or late.find(tag)):
             return Seen(duplicate=True)
         time_ms = payment.transaction.event_time_ms
         late_ms = max(0, (payments.newest_ms or time_ms) - time_ms)
         habit = self._habit.by(time_ms)
-        look = look_at(payment, payments, self._timelines["frauds"], habit)
+        look = look_at(payment, payments, self._timeline("frauds"), habit)
         features = features_of(self._kind.tells, look)
         if late_ms >= RETENTION_MS:
             inserted = late.insert(Entry(time_ms + late_ms, 0, tag)) if tag else {}
@@ -117,7 +124,7 @@ class Profile:
         An entity that keeps no ids is told each revision once; of labels that say no fraud it remembers none.
         """
         tag = label.transaction_id if self._kind.keeps_ids else f"{label.card}|{label.transaction_id}"
-        frauds, cleared = self._timelines["frauds"], self._timelines["cleared"]
+        frauds, cleared = self._timeline("frauds"), self._timeline("cleared")
         known_fraud, known_cleared = frauds.find(tag), cleared.find(tag)
         known = known_fraud or known_cleared
         if known and label.revision <= known.value:
@@ -147,7 +154,7 @@ class Profile:
 
     def _cleared(self, habit: Habit, label: Entry, number: float) -> Habit:
         """Return the habit with a payment cleared, or not any more; a card must still know what was paid."""
-        paid = self._timelines["payments"].find(label.tag)
+        paid = self._timeline("payments").find(label.tag)
         if paid is None and self._kind.keeps_ids:
             return habit
         return habit.cleared(label.time_ms, number, paid.value if paid else 0)
@@ -160,6 +167,5 @@ class Profile:
                 assert isinstance(habit, Habit)
                 self._habit = habit
             else:
-                self._timelines[name].apply(
-                    {serial: piece for serial, piece in pieces.items() if not isinstance(piece, Habit)}
-                )
+                timeline = self._timelines.get(name) or self._timelines.setdefault(name, Timeline())
+                timeline.apply(cast("Mapping[int, Segment | None]", pieces))

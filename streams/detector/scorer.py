@@ -1,7 +1,6 @@
 """A model as it decides: one weight a cell, made from a snapshot that was checked. It never learns."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from math import exp, isfinite
 from typing import Any, NamedTuple
@@ -40,18 +39,14 @@ class Scorer(NamedTuple):
 
     def contributions(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> dict[str, float]:
         """Return what each feature added to the log-odds; of a pair each half is given half."""
-        added: defaultdict[str, float] = defaultdict(float)
-        weights, owners = self.weights, encoder.owners
+        added = [0.0] * len(encoder.features)
+        weights, halves = self.weights, encoder.halves
         for cell in cells:
-            weight = weights[cell]
-            if weight:
-                features = owners[cell]
-                if len(features) == 1:
-                    added[features[0]] += weight
-                else:
-                    added[features[0]] += weight / 2
-                    added[features[1]] += weight / 2
-        return added
+            half = weights[cell] / 2
+            one, other = halves[cell]
+            added[one] += half
+            added[other] += half
+        return dict(zip(encoder.features, added, strict=True))
 
 
 def probability_of(log_odds: float) -> float:

@@ -106,20 +106,22 @@ class Timeline:
         newest_ms = self.newest_ms
         if newest_ms is None or at_ms <= (floor_ms := newest_ms - RETENTION_MS):
             return [Total(0, 0)] * len(windows_ms)
-        count, value = self._up_to(at_ms)
-        totals = []
-        for window_ms in windows_ms:
-            count_before, value_before = self._up_to(max(at_ms - window_ms, floor_ms))
-            totals.append(Total(count - count_before, value - value_before))
-        return totals
-
-    def _up_to(self, time_ms: int) -> tuple[int, int]:
-        place = bisect_right(self._starts, time_ms) - 1
-        if place < 0:
-            return self._before[0]
-        segment, (count, value) = self._segments[place], self._before[place]
-        inside = bisect_right(segment.times, time_ms)
-        return count + inside, value + segment.sums[inside - 1]
+        starts, segments, before = self._starts, self._segments, self._before
+        counts, values = [], []
+        for time_ms in (at_ms, *[max(at_ms - window_ms, floor_ms) for window_ms in windows_ms]):
+            place = bisect_right(starts, time_ms) - 1
+            if place < 0:
+                count, value = before[0]
+            else:
+                count, value = before[place]
+                times, sums, _ = segments[place]
+                inside = bisect_right(times, time_ms)
+                count, value = count + inside, value + sums[inside - 1]
+            counts.append(count)
+            values.append(value)
+        return [
+            Total(counts[0] - count, values[0] - value) for count, value in zip(counts[1:], values[1:], strict=True)
+        ]
 
     def insert(self, entry: Entry) -> Changes:
         """Return the changes that add an entry, and that drop what it makes too old.
