@@ -33,6 +33,7 @@ JVM_FLAGS = [
     "-XX:TieredStopAtLevel=1",
     "-Xshare:auto",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
 ]
 
@@ -153,6 +154,8 @@ class Broker(Server):
             f"-Xmx{self.heap_mb}m",
             *JVM_FLAGS,
             f"-Dlog4j2.configurationFile={log4j_path.as_uri()}",
+            # Native libraries are unpacked there; a killed broker leaves them behind.
+            f"-Djava.io.tmpdir={self.data_dir}",
             "-cp",
             f"{JARS_DIR}/*",
         ]

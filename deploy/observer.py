@@ -1,5 +1,6 @@
 """How far the parts have come, asked of Kafka by somebody who takes part in nothing."""
 
+import time
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -9,6 +10,8 @@ from schemas.topics import LABELS, PROFILED, TRAINING, TRANSACTIONS
 
 STAGE_INPUTS = (TRANSACTIONS, LABELS, PROFILED)
 TIMEOUT_S = 10
+OUTAGE_S = 60
+AGAIN_S = 0.5
 
 
 class Observer:
@@ -35,20 +38,39 @@ class Observer:
     def lag(self) -> int:
         """Return how many offsets the workers have still to process."""
         committed = self.committed()
-        ends = {at: self._workers.get_watermark_offsets(TopicPartition(*at), timeout=TIMEOUT_S) for at in committed}
-        return sum(max(0, high - max(0, committed[at])) for at, (_, high) in ends.items())
+        return sum(
+            max(0, _end(self._workers, TopicPartition(*at)) - max(0, offset)) for at, offset in committed.items()
+        )
 
     def learned(self) -> bool:
         """Whether the learner has learned all that is in the training log."""
         training = TopicPartition(self._settings.topic_prefix + TRAINING.name, 0)
-        end = self._learner.get_watermark_offsets(training, timeout=TIMEOUT_S)[1]
+        end = _end(self._learner, training)
+        try:
+            told = self._learner.committed([training], timeout=TIMEOUT_S)[0].offset
+        except KafkaException:
+            return False
         # Negative where nothing was ever learned, which is all where nothing is to be learned.
-        return max(0, self._learner.committed([training], timeout=TIMEOUT_S)[0].offset) >= end
+        return max(0, told) >= end
 
     def close(self) -> None:
         """Let go of Kafka."""
         self._workers.close()
         self._learner.close()
+
+
+def _end(consumer: Consumer, at: TopicPartition) -> int:
+    """Return the end of a partition; a broker that has just no leader for it is asked again."""
+    give_up_at = time.monotonic() + OUTAGE_S
+    while True:
+        try:
+            end: int = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)[1]
+        except KafkaException:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return end
 
 
 def _member_of(settings: Settings, group: str) -> Consumer:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -55,6 +56,8 @@ class Chromium:
             raise RuntimeError("no chromium on this machine")
         self._process = subprocess.Popen(
             [program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
+            # Its folder for sockets, which it leaves behind when killed.
+            env={**os.environ, "TMPDIR": str(self._profile)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
