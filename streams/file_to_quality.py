@@ -38,14 +38,18 @@ class Costs:
     learned: int = 0
 
     def microseconds(self) -> dict[str, float]:
-        """Return the mean cost of each part; `transaction` is all of it, labels and learning included."""
-        whole = self.features_s + self.predict_s + self.report_s + self.learn_s
+        """Return the mean cost of each part; `transaction` is a payment scored, its features included.
+
+        `whole` is that with its share of all labels and learning.
+        """
+        scored = self.features_s + self.predict_s
         return {
             "features": _mean_us(self.features_s, self.transactions),
             "predict": _mean_us(self.predict_s, self.transactions),
             "label": _mean_us(self.report_s, self.labels),
             "learn": _mean_us(self.learn_s, self.learned),
-            "transaction": _mean_us(whole, self.transactions),
+            "transaction": _mean_us(scored, self.transactions),
+            "whole": _mean_us(scored + self.report_s + self.learn_s, self.transactions),
         }
 
 

@@ -17,7 +17,7 @@ from streams.detector.encode import ENCODER
 from streams.detector.learner import Learner
 from streams.detector.merchant import pay_at_merchant
 from streams.detector.profile import CARD, MERCHANT
-from streams.detector.scorer import Scorer, scorer_of
+from streams.detector.scorer import Scorer, scorer_of_own
 from streams.detector.state import State
 
 
@@ -82,4 +82,4 @@ class Backtest:
         """Learn an example; at every so manieth, let what was learned decide."""
         self.learner.learn_cells(example.cells, is_fraud=example.is_fraud, weight=example.weight)
         if self.learner.records % self._snapshot_records == 0:
-            self.scorer = scorer_of(self.learner.snapshot(self.learner.records))
+            self.scorer = scorer_of_own(self.learner.unnamed_snapshot(self.learner.records))

@@ -9,6 +9,7 @@ for coefficient.
 """
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Any
 
 import river
@@ -26,13 +27,15 @@ INTERCEPT_STEP = 0.01
 
 
 class AdaGrad(optim.AdaGrad):  # type: ignore[misc]
-    """River's AdaGrad, asking for its step once an example and not once a cell: the same numbers in half the time."""
+    """River's AdaGrad, asking for its rate once an example and taking its step in one go: the same numbers, sooner."""
 
-    def _step_with_dict(self, w: Any, g: Any) -> Any:
+    def _step_with_vector(self, w: Any, g: Any) -> Any:
         step, squares, eps = self.learning_rate, self.g2, self.eps
+        steps = {}
         for cell, slope in g.items():
-            squares[cell] = square = squares[cell] + slope**2
-            w[cell] -= step / (square + eps) ** 0.5 * slope
+            squares[cell] = square = squares[cell] + slope * slope
+            steps[cell] = step / sqrt(square + eps) * slope
+        w.isub_scaled(VectorDict(steps), 1.0)
         return w
 
 
@@ -78,7 +81,13 @@ class Learner:
 
     def snapshot(self, training_offset: int) -> ModelVersion:
         """Return all of it under a version that only this content has; `training_offset` is the first not learned."""
-        model = ModelVersion(
+        model = self.unnamed_snapshot(training_offset)
+        named = model.model_copy(update={"version": f"m-{self.records}-{digest_of(model)[:12]}"})
+        return named.model_copy(update={"digest": digest_of(named)})
+
+    def unnamed_snapshot(self, training_offset: int) -> ModelVersion:
+        """Return all of it without a version and a digest, for this process alone."""
+        return ModelVersion(
             version="unnamed",
             parent=self.parent,
             training_offset=training_offset,
@@ -90,8 +99,6 @@ class Learner:
             state={"learners": {name: _state_of(model) for name, model in self._models.items()}},
             digest="",
         )
-        named = model.model_copy(update={"version": f"m-{self.records}-{digest_of(model)[:12]}"})
-        return named.model_copy(update={"digest": digest_of(named)})
 
     @classmethod
     def of(cls, model: ModelVersion, encoder: Encoder = ENCODER) -> "Learner":

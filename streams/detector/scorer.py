@@ -81,15 +81,26 @@ def model_of(value: bytes | None) -> ModelVersion:
 
 
 def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
-    """Return the model ready to decide: the mean of its learners.
+    """Return a published model ready to decide.
 
     Raises
     ------
     RefusedError
-        The digest is wrong, the inputs are not those of this code, or a coefficient is missing, not finite or absurd.
+        The digest is wrong, or as `scorer_of_own` says.
     """
     if model.digest != digest_of(model):
         raise RefusedError(f"{model.version}: its digest is not that of its content")
+    return scorer_of_own(model, encoder)
+
+
+def scorer_of_own(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
+    """Return a model that this process has just made, ready to decide: the mean of its learners.
+
+    Raises
+    ------
+    RefusedError
+        The inputs are not those of this code, or a coefficient is missing, not finite or absurd.
+    """
     if model.feature_schema != encoder.schema:
         raise RefusedError(f"{model.version}: was made for other inputs ({model.feature_schema})")
     learners: dict[str, Any] = model.state.get("learners", {})
@@ -100,12 +111,13 @@ def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
     try:
         for learner in learners.values():
             intercept += learner["intercept"] / len(learners)
-            for cell, weight in learner["weights"].items():
-                if int(cell) < 0:
-                    raise IndexError(f"there is no cell {cell}")
-                weights[int(cell)] += weight / len(learners)
+            cells = [*map(int, learner["weights"])]
+            if min(cells, default=0) < 0:
+                raise IndexError(f"there is no cell {min(cells)}")
+            for cell, weight in zip(cells, learner["weights"].values(), strict=True):
+                weights[cell] += weight / len(learners)
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(f"{model.version}: its state cannot be read: {error}") from None
-    if not all(isfinite(weight) and abs(weight) <= WEIGHT_MAX for weight in (*weights, intercept)):
+    if not all(map(isfinite, (*weights, intercept))) or max(map(abs, (*weights, intercept))) > WEIGHT_MAX:
         raise RefusedError(f"{model.version}: has a coefficient that is not finite, or over {WEIGHT_MAX:g}")
     return Scorer(model.version, model.records, model.frauds, intercept, weights)
