@@ -14,8 +14,9 @@ from pathlib import Path
 
 from deploy.processes import LOOPBACK, log_tail
 from schemas.access import PRINCIPALS, user_of
-from schemas.settings import Settings
 
+APPLICATION_ID = "fraud"
+"""Whose users there are: the default of the setting."""
 ADMIN = "admin"
 """Who owns the cluster: gives rights, and is refused nothing."""
 BROKER = "broker"
@@ -59,15 +60,14 @@ super.users=User:{admin};User:{broker};User:{certificate_name}
 class Security:
     """What a secure broker and its clients need, in a folder that only its owner may read.
 
-    Users are named as in `schemas/access.py` for the application id `fraud`; besides there are the one who owns the
-    cluster and the broker itself.
+    Users are those of `schemas/access.py`, and besides them the one who owns the cluster and the broker itself.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.certificate = directory / "ca.pem"
         self._keystore = directory / "broker.p12"
-        self._users = {each: user_of(Settings.model_construct(), each) for each in (*PRINCIPALS, ADMIN, BROKER)}
+        self._users = {each: user_of(APPLICATION_ID, each) for each in (*PRINCIPALS, ADMIN, BROKER)}
 
     def prepare(self, java: str) -> None:
         """Make what is not there yet; `java` is the runtime whose tool makes the certificate."""

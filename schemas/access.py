@@ -7,7 +7,6 @@ transactional ids it writes under. Our own processes also look at the configurat
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from schemas.settings import Settings
 from schemas.topics import (
     CARD_STATE,
     DEAD_LETTERS,
@@ -113,13 +112,13 @@ TABLE: tuple[Row, ...] = (
 PRINCIPALS: tuple[str, ...] = tuple(dict.fromkeys(row.principal for row in TABLE))
 
 
-def user_of(settings: Settings, principal: str) -> str:
+def user_of(application_id: str, principal: str) -> str:
     """Return the name under which a principal logs in.
 
-    >>> user_of(Settings(), "worker")
+    >>> user_of("fraud", "worker")
     'fraud-worker'
     """
-    return f"{settings.application_id}-{principal}"
+    return f"{application_id}-{principal}"
 
 
 def topics_of(principals: Iterable[str]) -> tuple[Topic, ...]:
@@ -132,25 +131,30 @@ def topics_of(principals: Iterable[str]) -> tuple[Topic, ...]:
     return tuple(topic for topic in TOPICS if topic in used)
 
 
-def bindings(settings: Settings) -> tuple[Binding, ...]:
+def bindings(application_id: str, topic_prefix: str = "") -> tuple[Binding, ...]:
     """Return what a broker must hold for this deployment, and nothing else.
 
-    >>> [each for each in bindings(Settings(topic_prefix="a.")) if each.principal == "User:fraud-gateway"]
+    >>> [each for each in bindings("fraud", "a.") if each.principal == "User:fraud-gateway"]
     [Binding(principal='User:fraud-gateway', kind='topic', name='a.payments.transactions.v1', pattern='literal', \
 operation='write', permission='allow', host='*')]
     """
     return tuple(
-        Binding(f"User:{user_of(settings, row.principal)}", row.kind, *_resource(settings, name), operation)
+        Binding(
+            f"User:{user_of(application_id, row.principal)}",
+            row.kind,
+            *_resource(application_id, topic_prefix, name),
+            operation,
+        )
         for row in TABLE
         for name in row.names
         for operation in row.operations
     )
 
 
-def _resource(settings: Settings, name: Topic | str) -> tuple[str, str]:
+def _resource(application_id: str, topic_prefix: str, name: Topic | str) -> tuple[str, str]:
     if isinstance(name, Topic):
-        return settings.topic_prefix + name.name, "literal"
-    full = name.format(application=settings.application_id, prefix=settings.topic_prefix)
+        return topic_prefix + name.name, "literal"
+    full = name.format(application=application_id, prefix=topic_prefix)
     return (full[:-1], "prefixed") if full.endswith("*") else (full, "literal")
 
 

@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import dataclass
+from enum import Enum
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -20,10 +22,15 @@ from schemas.settings import Settings
 
 TIMEOUT_S = 30.0
 LOOK_INTERVAL_S = 0.05
+ANY = cast("str", None)
+"""What the client takes for any name, principal or host."""
+EVERYTHING = AclBindingFilter(
+    ResourceType.ANY, ANY, ResourcePatternType.ANY, ANY, ANY, AclOperation.ANY, AclPermissionType.ANY
+)
 
 
 class AccessError(Exception):
-    """The broker does not hold what it was given. One line."""
+    """A broker without rights, or rights that our user may not see, or that are not what was given. One line."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,14 @@ def difference(settings: Settings) -> Difference:
     ------
     KafkaException
         The broker refused or could not be reached.
+    AccessError
+        It has no authorizer, or shows no rights at all.
     """
-    return _difference(reached(settings), settings)
+    admin = reached(settings)
+    # To a user who may not see them the client shows none, and no error.
+    if not _held(admin):
+        raise AccessError("the broker shows no rights: none were given yet, or only a super user may see them")
+    return _difference(admin, settings)
 
 
 def apply(settings: Settings, *, prune: bool = False) -> Difference:
@@ -60,15 +73,15 @@ def apply(settings: Settings, *, prune: bool = False) -> Difference:
     KafkaException
         The broker refused, for example because our user is no super user, or could not be reached.
     AccessError
-        It took the changes and does not hold them after 30 s.
+        It has no authorizer; or it took the changes and does not hold them after 30 s.
     """
     admin = reached(settings)
     found = _difference(admin, settings)
     if found.missing:
-        for given in admin.create_acls([_told(each, AclBinding) for each in found.missing]).values():
+        for given in admin.create_acls([acl_of(each) for each in found.missing]).values():
             given.result(timeout=TIMEOUT_S)
     if prune and found.surplus:
-        for taken in admin.delete_acls([_told(each, AclBindingFilter) for each in found.surplus]).values():
+        for taken in admin.delete_acls([filter_of(each) for each in found.surplus]).values():
             taken.result(timeout=TIMEOUT_S)
     deadline = time.monotonic() + TIMEOUT_S
     while (left := _difference(admin, settings)).missing or (prune and left.surplus):
@@ -79,7 +92,7 @@ def apply(settings: Settings, *, prune: bool = False) -> Difference:
 
 
 def _difference(admin: AdminClient, settings: Settings) -> Difference:
-    wanted, held = bindings(settings), _held(admin)
+    wanted, held = bindings(settings.application_id, settings.topic_prefix), _held(admin)
     others = sorted(held.difference(wanted))
     return Difference(
         missing=tuple(each for each in wanted if each not in held),
@@ -89,31 +102,36 @@ def _difference(admin: AdminClient, settings: Settings) -> Difference:
 
 
 def _held(admin: AdminClient) -> set[Binding]:
-    everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-    )  # fmt: skip
     try:
-        told = admin.describe_acls(everything).result(timeout=TIMEOUT_S)
+        told = admin.describe_acls(EVERYTHING).result(timeout=TIMEOUT_S)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.SECURITY_DISABLED:
             raise AccessError("this broker has no authorizer: it refuses nobody anything") from None
         raise
-    return {
-        Binding(
-            each.principal,
-            each.restype.name.lower(),
-            each.name,
-            each.resource_pattern_type.name.lower(),
-            each.operation.name.lower(),
-            each.permission_type.name.lower(),
-            each.host,
-        )
-        for each in told
-    }
+    return {_binding(each) for each in told}
 
 
-def _told(binding: Binding, kind: type[AclBinding]) -> AclBinding:
-    return kind(
+def _binding(told: AclBinding) -> Binding:
+    # To the type checker these could be names or numbers still: what the client returns are members of enumerations.
+    words = (told.restype, told.resource_pattern_type, told.operation, told.permission_type)
+    kind, pattern, operation, permission = (cast("Enum", word).name.lower() for word in words)
+    return Binding(told.principal, kind, told.name, pattern, operation, permission, told.host)
+
+
+def acl_of(binding: Binding) -> AclBinding:
+    """Return a binding as the client takes it."""
+    return AclBinding(*_words(binding))
+
+
+def filter_of(binding: Binding) -> AclBindingFilter:
+    """Return what matches a binding and no other."""
+    return AclBindingFilter(*_words(binding))
+
+
+def _words(
+    binding: Binding,
+) -> tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]:
+    return (
         ResourceType[binding.kind.upper()],
         binding.name,
         ResourcePatternType[binding.pattern.upper()],

@@ -59,7 +59,14 @@ def reached(settings: Settings, timeout_s: float = TIMEOUT_S) -> AdminClient:
             reasons = [each for each in met if each.code() not in EMPTY_CODES]
             final = [each for each in reasons if each.code() in FINAL_CODES]
             if final or time.monotonic() > deadline:
-                raise KafkaException((final or reasons or [error.args[0]])[-1]) from None
+                raise KafkaException((final or reasons or [_no_answer(settings, error.args[0])])[-1]) from None
             time.sleep(ATTEMPT_S / 10)
         else:
             return admin
+
+
+def _no_answer(settings: Settings, error: KafkaError) -> KafkaError:
+    # A broker that is spoken to in another protocol than its own closes the connection without a word.
+    protocol = settings.kafka_security_protocol
+    hint = f"it may expect another FRAUD_KAFKA_SECURITY_PROTOCOL than {protocol}"
+    return KafkaError(error.code(), f"{settings.kafka_bootstrap} does not answer; {hint}")

@@ -94,8 +94,9 @@ def _said(error: Exception) -> str:
 
 
 def _access(flags: argparse.Namespace, settings: Settings) -> int:
+    rights = bindings(settings.application_id, settings.topic_prefix)
     if flags.action == "show":
-        _tell("", bindings(settings))
+        _tell("", rights)
         return 0
     try:
         found = apply(settings, prune=flags.prune) if flags.action == "apply" else difference(settings)
@@ -105,7 +106,7 @@ def _access(flags: argparse.Namespace, settings: Settings) -> int:
     if flags.action == "check":
         _tell("missing: ", found.missing)
     else:
-        sys.stdout.write(f"{len(found.missing)} of {len(bindings(settings))} rights were missing and are given\n")
+        sys.stdout.write(f"{len(found.missing)} of {len(rights)} rights were missing and are given\n")
     pruned = flags.action == "apply" and flags.prune
     _tell("taken away: " if pruned else "not in the table: ", found.surplus)
     _tell("not in the table, and not only about our topics: ", found.beyond)

