@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"{rows} rows of {flags.table} in {flags.file}\n")
             return 0
     except (WarehouseError, MigrationError, TopicMismatchError, KafkaException, PartFailedError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error.args[0].str() if isinstance(error, KafkaException) else error}\n")
         return 1
 
 

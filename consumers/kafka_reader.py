@@ -12,11 +12,13 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.rows import Record
+from schemas.connection import connection
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RECORDS_MAX = 2_000
+REFUSED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
 class KafkaReader:
@@ -125,7 +127,7 @@ class KafkaReader:
             return True
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
             self._behind.discard(place)
-        elif error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        elif error.fatal() or error.code() in REFUSED:
             raise KafkaException(error)
         else:
             log.warning("reading %s: %s", place, error)
@@ -157,7 +159,7 @@ def configuration(settings: Settings, role: str) -> dict[str, Any]:
     ('fraud-sink', 'read_committed', False)
     """
     return {
-        "bootstrap.servers": settings.kafka_bootstrap,
+        **connection(settings),
         "group.id": f"{settings.application_id}-{role}",
         "client.id": f"{settings.application_id}-{role}",
         "isolation.level": "read_committed",

@@ -49,13 +49,13 @@ class Answers:
 
 def audit_answers(system: System) -> Answers:
     """Read everything back. No store may be running."""
-    prefix, bootstrap = system.settings.topic_prefix, system.broker.bootstrap
+    settings, prefix = system.settings, system.settings.topic_prefix
     decided: dict[tuple[str | None, str], Decided] = {}
     repeated = 0
     invalid: set[str] = set()
     actions: Counter[str] = Counter()
     unpredicted = 0  # where the core failed there is an answer and no prediction
-    for message in each_record(bootstrap, prefix + DECISIONS.name):
+    for message in each_record(settings, prefix + DECISIONS.name):
         decision = decode(Decision, message.value())
         assert not isinstance(decision, DecodeFailure), decision
         actions[decision.action] += 1
@@ -71,7 +71,7 @@ def audit_answers(system: System) -> Answers:
     # Of a million payments the names are held once: what is answered is told by the answers.
     missing: set[tuple[str, str]] = set()
     unasked = set(decided)
-    for message in each_record(bootstrap, prefix + TRANSACTIONS.name):
+    for message in each_record(settings, prefix + TRANSACTIONS.name):
         transaction = decode(Transaction, message.value())
         # What is refused for its key or its time is answered as invalid, and counted with the dead letters.
         if isinstance(transaction, DecodeFailure):
@@ -89,8 +89,8 @@ def audit_answers(system: System) -> Answers:
         predictions_stored=stored["predictions"],
         predictions_missing=len(decided) - unpredicted - stored["predictions"],
         decisions_stored=stored["decisions"],
-        labels_learned=sum(1 for _ in each_record(bootstrap, prefix + TRAINING.name)),
-        model_versions=len({message.key() for message in each_record(bootstrap, prefix + MODELS.name)}),
+        labels_learned=sum(1 for _ in each_record(settings, prefix + TRAINING.name)),
+        model_versions=len({message.key() for message in each_record(settings, prefix + MODELS.name)}),
         actions=dict(sorted(actions.items())),
         decided=decided,
     )

@@ -21,6 +21,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.processes import LOOPBACK, Server, free_port, log_tail
+from deploy.security import ADMIN, Security, write_secret
+from schemas.connection import connection
+from schemas.settings import Settings
 
 JARS_DIR = Path(__file__).parent / "kafka" / "target" / "dependency"
 MIN_JAVA = 17
@@ -107,7 +110,10 @@ rootLogger.appenderRef.out.ref=out
 
 
 class Broker(Server):
-    """A KRaft broker on `data_dir`; `bootstrap` is its address for clients; `properties` override its configuration."""
+    """A KRaft broker on `data_dir`; `bootstrap` is its address for clients; `properties` override its configuration.
+
+    One that is `secure` speaks TLS only, knows its users by SCRAM, and refuses what no access control list allows.
+    """
 
     name = "broker"
 
@@ -118,8 +124,10 @@ class Broker(Server):
         port: int | None = None,
         heap_mb: int = 512,
         properties: Mapping[str, str] | None = None,
+        secure: bool = False,
     ) -> None:
         super().__init__(data_dir)
+        self.security = Security(self.data_dir / "security") if secure else None
         self.properties = dict(properties or {})
         self.port = port or free_port()
         self.heap_mb = heap_mb
@@ -129,6 +137,13 @@ class Broker(Server):
     def bootstrap(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
+    def client(self, principal: str = ADMIN) -> dict[str, str]:
+        """Return the settings by which a principal's process reaches this broker; where it is not secure all do alike.
+
+        The default is who owns the cluster.
+        """
+        return {"kafka_bootstrap": self.bootstrap, **(self.security.client(principal) if self.security else {})}
+
     def _prepare(self) -> list[str]:
         if not any(JARS_DIR.glob("kafka_*.jar")):
             raise RuntimeError(f"Kafka's jars are not in {JARS_DIR}: run deploy/setup")
@@ -137,20 +152,25 @@ class Broker(Server):
         except OSError as error:
             raise RuntimeError(f"the broker cannot listen on port {self.port}: {error.strerror}") from error
         log_dir = self.data_dir / "topics"
+        java = find_java()
+        if self.security:
+            self.security.prepare(java)
         properties_path = self.data_dir / "server.properties"
-        properties_path.write_text(
+        # What is named twice holds as it is named last.
+        write_secret(
+            properties_path,
             SERVER_PROPERTIES.format(
                 host=LOOPBACK,
                 port=self.port,
                 controller_port=self._controller_port,
                 log_dir=str(log_dir).replace("\\", r"\\"),
             )
-            + "".join(f"{name}={value}\n" for name, value in self.properties.items())
+            + (self.security.properties(self.port, self._controller_port) if self.security else "")
+            + "".join(f"{name}={value}\n" for name, value in self.properties.items()),
         )
         log4j_path = self.data_dir / "log4j2.properties"
         log4j_path.write_text(LOG4J_PROPERTIES)
-        java = [
-            find_java(),
+        options = [
             f"-Xmx{self.heap_mb}m",
             *JVM_FLAGS,
             f"-Dlog4j2.configurationFile={log4j_path.as_uri()}",
@@ -160,15 +180,21 @@ class Broker(Server):
             f"{JARS_DIR}/*",
         ]
         if not (log_dir / "meta.properties").exists():
-            self._format([*java, "kafka.tools.StorageTool"], properties_path)
-        return [*java, "kafka.Kafka", str(properties_path)]
+            self._format(java, [*options, "kafka.tools.StorageTool"], properties_path)
+        return [java, *options, "kafka.Kafka", str(properties_path)]
 
-    def _format(self, storage_tool: list[str], properties_path: Path) -> None:
+    def _format(self, java: str, storage_tool: list[str], properties_path: Path) -> None:
         # With a letter in front, or one id in 64 would begin with a dash and be taken for a flag.
         cluster_id = "k" + urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
         arguments = ["format", "--cluster-id", cluster_id, "--config", str(properties_path), "--ignore-formatted"]
+        arguments += self.security.users() if self.security else []
+        # In a file, because everybody on the machine can read what a process was started with.
+        argument_file = self.data_dir / "format.arguments"
+        quoted = (word.replace("\\", r"\\").replace('"', r"\"") for word in (*storage_tool, *arguments))
+        write_secret(argument_file, "".join(f'"{word}"\n' for word in quoted))
         with self.log_path.open("ab") as log:
-            done = subprocess.run([*storage_tool, *arguments], stdout=log, stderr=log, check=False)
+            done = subprocess.run([java, f"@{argument_file}"], stdout=log, stderr=log, check=False)
+        argument_file.unlink()
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage could not be formatted: {log_tail(self.log_path)}")
 
@@ -178,7 +204,8 @@ class Broker(Server):
             if probe.connect_ex((LOOPBACK, self.port)) != 0:
                 return False
         try:
-            metadata = AdminClient({"bootstrap.servers": self.bootstrap}, logger=QUIET).list_topics(timeout=5)
+            settings = Settings.model_validate(self.client())
+            metadata = AdminClient(connection(settings), logger=QUIET).list_topics(timeout=5)
         except KafkaException:
             return False
         partitions = [partition for topic in metadata.topics.values() for partition in topic.partitions.values()]

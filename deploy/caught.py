@@ -31,7 +31,7 @@ def truth_labelled(system: System) -> dict[Identity, bool]:
 
 
 def _labels(system: System) -> Iterator[Label]:
-    for message in each_record(system.broker.bootstrap, system.settings.topic_prefix + LABELS.name):
+    for message in each_record(system.settings, system.settings.topic_prefix + LABELS.name):
         label = decode(Label, message.value())
         if not isinstance(label, DecodeFailure):
             yield label

@@ -106,6 +106,7 @@ def _run(flags: argparse.Namespace, data_dir: Path) -> int:
         workers=flags.workers,
         partitions=_partitions(flags),
         snapshot_records=RECORDED_SNAPSHOT_RECORDS if flags.input else SIMULATED_SNAPSHOT_RECORDS,
+        secure=flags.secure,
     ) as system:
         _say(f"Kafka {system.broker.bootstrap}, data and logs in {system.data_dir}")
         for name in ("policy", "rates"):
@@ -113,7 +114,7 @@ def _run(flags: argparse.Namespace, data_dir: Path) -> int:
         system.start_workers()
         system.start_learner()
         system.start_store(page_port=flags.page_port)
-        warm_up(system.broker.bootstrap)
+        warm_up(system.settings)
         if not system.wait_until_ready(120.0):
             raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
         # Compiling, and the sink's first look at its store, go on for a moment after all have answered.
@@ -241,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (default 1)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="keep data and logs here (default: removed at the end)"
+    )
+    parser.add_argument(
+        "--secure", action="store_true", help="Kafka with TLS, and a user with its own rights for each process"
     )
     parser.add_argument("--json", action="store_true", help="print the report as the last line, one JSON object")
     return parser

@@ -10,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import DECISIONS, TRANSACTIONS, Topic
 
@@ -38,7 +39,7 @@ class Meter:
     ) -> threading.Thread:
         consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **connection(settings),
                 "group.id": "meter",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",

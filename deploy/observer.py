@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import LABELS, PROFILED, TRAINING, TRANSACTIONS
 
@@ -76,7 +77,7 @@ def _end(consumer: Consumer, at: TopicPartition) -> int:
 def _member_of(settings: Settings, group: str) -> Consumer:
     return Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **connection(settings),
             "group.id": settings.topic_prefix + group,
             "enable.auto.commit": False,
             "log_level": 2,

@@ -21,6 +21,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from deploy.broker import Broker
 from deploy.observer import Observer
 from deploy.processes import Process, bound, log_tail
+from deploy.security import ADMIN, principal_of
+from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics_to_kafka import create_topics
 from streams.exactly_once import POSITION_KEY
@@ -39,6 +41,8 @@ class System:
     worker_session_timeout_ms : how long a silent worker keeps its partitions.
     broker : one to use instead of starting one; it is not stopped either.
     partitions, snapshot_records : as the settings of these names.
+    secure : start a broker with TLS, users and access control lists; each process is a user of its own, with the rights
+        of `schemas/access.py` and no others. Whoever starts the system owns the cluster.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class System:
         topic_prefix: str = "",
         partitions: int = 12,
         snapshot_records: int = 1_000,
+        secure: bool = False,
     ) -> None:
         # A local system is complete in itself: a shell set up for a real cluster must not reach into it, nor it out.
         for name in [name for name in os.environ if name.startswith("FRAUD_")]:
@@ -61,7 +66,7 @@ class System:
         self.logs_dir.mkdir(parents=True, exist_ok=True)
         self._own_broker = broker is None
         self._store_log_start = 0
-        self.broker = broker or Broker(self.data_dir / "kafka", properties=broker_properties)
+        self.broker = broker or Broker(self.data_dir / "kafka", properties=broker_properties, secure=secure)
         self.workers: list[Process] = []
         self.learner: Process | None = None
         self.store: Process | None = None
@@ -77,6 +82,8 @@ class System:
             self.broker.start()
         try:
             create_topics(self.settings)
+            if self.broker.security:
+                self.run("access", ["streams", "access", "apply"])
         except BaseException:  # nobody will call our exit
             if self._own_broker:
                 self.broker.stop()
@@ -96,10 +103,13 @@ class System:
 
     @property
     def settings(self) -> Settings:
-        """What the processes are given, as settings."""
+        """What the processes are given, as settings; for whoever owns the cluster."""
+        return self._settings_of(ADMIN)
+
+    def _settings_of(self, principal: str) -> Settings:
         return Settings.model_validate(
             {
-                "kafka_bootstrap": self.broker.bootstrap,
+                **self.broker.client(principal),
                 "data_dir": self.data_dir / "store",
                 "session_timeout_ms": self._session_timeout_ms,
                 "topic_prefix": self._topic_prefix,
@@ -108,11 +118,10 @@ class System:
             }
         )
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the processes are given, as variables."""
+    def environment(self, arguments: Sequence[str]) -> dict[str, str]:
+        """Return what the process of these arguments is given, as variables; of its password only where that is."""
         # All of them, so that none of the caller's own FRAUD_* variables reaches a part of the system only.
-        settings = self.settings.model_dump(mode="json")
+        settings = self._settings_of(principal_of(arguments)).model_dump(mode="json", exclude={"kafka_password"})
         return {f"FRAUD_{name.upper()}": str(value) for name, value in settings.items()} | {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         }
@@ -122,7 +131,7 @@ class System:
         return Process(
             [sys.executable, "-P", "-m", *arguments],
             log_path=self.logs_dir / f"{name}.log",
-            env=self.environment | environment,
+            env=self.environment(arguments) | environment,
             restart=restart,
         )
 
@@ -171,7 +180,7 @@ class System:
         with log_path.open("ab") as log:
             done = subprocess.run(
                 bound([sys.executable, "-P", "-m", *arguments]),
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment(arguments)},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -230,22 +239,22 @@ class System:
     def _positions(self, topic: str) -> dict[int, bytes]:
         return {
             message.partition(): message.value()
-            for message in read_topic(self.broker.bootstrap, topic)
+            for message in read_topic(self.settings, topic)
             if message.key() == POSITION_KEY
         }
 
 
-def read_topic(bootstrap: str, topic: str) -> list[Any]:
+def read_topic(settings: Settings, topic: str) -> list[Any]:
     """Return every committed record of a topic up to its end now, partition by partition in offset order."""
-    return sorted(each_record(bootstrap, topic), key=lambda message: (message.partition(), message.offset()))
+    return sorted(each_record(settings, topic), key=lambda message: (message.partition(), message.offset()))
 
 
-def each_record(bootstrap: str, topic: str) -> Iterator[Any]:
+def each_record(settings: Settings, topic: str) -> Iterator[Any]:
     """Give every committed record of a topic up to its end now, those of a partition in order."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
-            "group.id": "read-topic",
+            **connection(settings),
+            "group.id": f"{settings.application_id}-audit",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",

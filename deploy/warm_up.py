@@ -10,12 +10,15 @@ import uuid
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.connection import connection
+from schemas.settings import Settings
+
 PARTITIONS = 12
 PRODUCERS = 6
 TRANSACTIONS_EACH = 80
 
 
-def warm_up(bootstrap: str) -> None:
+def warm_up(settings: Settings) -> None:
     """Commit some hundred small transactions to a topic of their own, read them, and delete the topic.
 
     Raises
@@ -24,20 +27,20 @@ def warm_up(bootstrap: str) -> None:
         The broker refused.
     """
     topic = f"warm-up.{uuid.uuid4().hex}"
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    admin = AdminClient(connection(settings) | {"log_level": 2})
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(timeout=30)
     failures: list[KafkaException] = []
 
     def commit(number: int) -> None:
         try:
-            _transactions(bootstrap, topic, f"{topic}-{number}")
+            _transactions(settings, topic, f"{topic}-{number}")
         except KafkaException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=commit, args=(number,)) for number in range(PRODUCERS)]
     for thread in threads:
         thread.start()
-    _read(bootstrap, topic, records=PRODUCERS * TRANSACTIONS_EACH * 3)
+    _read(settings, topic, records=PRODUCERS * TRANSACTIONS_EACH * 3)
     for thread in threads:
         thread.join()
     admin.delete_topics([topic])[topic].result(timeout=30)
@@ -45,8 +48,8 @@ def warm_up(bootstrap: str) -> None:
         raise failures[0]
 
 
-def _transactions(bootstrap: str, topic: str, transactional_id: str) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "log_level": 2})
+def _transactions(settings: Settings, topic: str, transactional_id: str) -> None:
+    producer = Producer(connection(settings) | {"transactional.id": transactional_id, "log_level": 2})
     producer.init_transactions(30)
     for number in range(TRANSACTIONS_EACH):
         producer.begin_transaction()
@@ -55,8 +58,8 @@ def _transactions(bootstrap: str, topic: str, transactional_id: str) -> None:
         producer.commit_transaction(30)
 
 
-def _read(bootstrap: str, topic: str, *, records: int) -> None:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "isolation.level": "read_committed"})
+def _read(settings: Settings, topic: str, *, records: int) -> None:
+    consumer = Consumer(connection(settings) | {"group.id": topic, "isolation.level": "read_committed"})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     for _ in range(records):
         if consumer.poll(5.0) is None:

@@ -3,6 +3,7 @@
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
+from schemas.connection import connection
 from schemas.label import Label, Outcome
 from schemas.recordings.stream import Event
 from schemas.settings import Settings
@@ -35,7 +36,7 @@ class KafkaWriter:
         }
         self._producer = Producer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **connection(settings),
                 "client.id": f"{settings.application_id}-producers",
                 "acks": "all",
                 "enable.idempotence": True,

@@ -4,19 +4,40 @@ Variables are upper case with the prefix `FRAUD_`: `FRAUD_KAFKA_BOOTSTRAP=broker
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """What a deployment chooses. Units are in the names; each description says why one would change it."""
 
-    model_config = SettingsConfigDict(env_prefix="FRAUD_", frozen=True, extra="ignore")
+    # An error must not quote what was given: it may be a password.
+    model_config = SettingsConfigDict(env_prefix="FRAUD_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="host:port, comma-separated.")
+    kafka_security_protocol: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
+        default="plaintext",
+        description="ssl: TLS, and who we are by a certificate; sasl_ssl: TLS, and who we are by name and password.",
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = Field(
+        default="SCRAM-SHA-512", description="How the password is proved, as the broker's listener has it."
+    )
+    kafka_username: str = Field(
+        default="", description="With sasl_ssl. One for each kind of process, as `python -m streams access show` names."
+    )
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="With sasl_ssl; or its file.")
+    kafka_password_file: str = Field(
+        default="", description="A file that holds the password and is readable by this process alone."
+    )
+    kafka_ca_file: str = Field(
+        default="", description="PEM: whose certificates are trusted. Empty: those that the system trusts."
+    )
+    kafka_certificate_file: str = Field(default="", description="PEM: our own certificate, where the broker asks.")
+    kafka_key_file: str = Field(default="", description="PEM: the key of our own certificate, without a password.")
     application_id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(
         default="fraud",
         description="Names the consumer groups and transactional ids: one per deployment on a broker.",
@@ -75,6 +96,54 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(default=Path("data"), description="Where the embedded store keeps its files.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_password_of_the_file(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not given.get("kafka_password_file"):
+            return given
+        if given.get("kafka_password"):
+            raise ValueError("FRAUD_KAFKA_PASSWORD and FRAUD_KAFKA_PASSWORD_FILE exclude one another: unset one")
+        try:
+            password = Path(given["kafka_password_file"]).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:  # neither names the file: it may be the password itself
+            why = error.strerror if isinstance(error, OSError) else "no UTF-8"
+            raise ValueError(f"FRAUD_KAFKA_PASSWORD_FILE cannot be read ({why}): name a file") from None
+        return {**given, "kafka_password": password}
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if complaint := next(_wrong_together(self), None):
+            raise ValueError(complaint)
+        return self
+
+
+_TLS_FILES = ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
+
+
+def _wrong_together(chosen: Settings) -> Iterator[str]:
+    """Say what is wrong though each variable is right, and what to change."""
+    protocol = chosen.kafka_security_protocol
+    if protocol == "sasl_ssl" and not (chosen.kafka_username and chosen.kafka_password):
+        yield (
+            "FRAUD_KAFKA_SECURITY_PROTOCOL=sasl_ssl needs a user: set FRAUD_KAFKA_USERNAME, and FRAUD_KAFKA_PASSWORD"
+            " or FRAUD_KAFKA_PASSWORD_FILE"
+        )
+    if protocol != "sasl_ssl" and (chosen.kafka_username or chosen.kafka_password):
+        yield (
+            "FRAUD_KAFKA_USERNAME and its password would not be used: set FRAUD_KAFKA_SECURITY_PROTOCOL=sasl_ssl, or"
+            " unset them"
+        )
+    if protocol == "plaintext" and any(getattr(chosen, name) for name in _TLS_FILES):
+        yield (
+            "FRAUD_KAFKA_CA_FILE, FRAUD_KAFKA_CERTIFICATE_FILE and FRAUD_KAFKA_KEY_FILE would not be used: set"
+            " FRAUD_KAFKA_SECURITY_PROTOCOL to ssl or sasl_ssl, or unset them"
+        )
+    if bool(chosen.kafka_certificate_file) != bool(chosen.kafka_key_file):
+        yield "FRAUD_KAFKA_CERTIFICATE_FILE and FRAUD_KAFKA_KEY_FILE go together: set both, or unset both"
+    for name in _TLS_FILES:
+        if (path := getattr(chosen, name)) and not Path(path).is_file():
+            yield f"FRAUD_{name.upper()} names no file: give the path of a PEM file, or unset it"
+
 
 def settings_or_exit() -> Settings:
     """Return the settings, or stop the process with one line per wrong variable."""
@@ -82,11 +151,13 @@ def settings_or_exit() -> Settings:
         return Settings()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
-            name = "FRAUD_" + "_".join(map(str, problem["loc"])).upper()
-            sys.stderr.write(f"{name}: {problem['msg']}. {_help(problem['loc'])}\n")
+            sys.stderr.write(f"{_line(problem['loc'], problem['msg'])}\n")
         raise SystemExit(2) from None
 
 
-def _help(location: tuple[int | str, ...]) -> str:
-    described = Settings.model_fields.get(str(location[0])) if location else None
-    return (described.description or "") if described else ""
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    if not location:  # of several together, which the message names
+        return f"{message.removeprefix('Value error, ')}."
+    described = Settings.model_fields.get(str(location[0]))
+    name = "FRAUD_" + "_".join(map(str, location)).upper()
+    return f"{name}: {message}. {(described.description or '') if described else ''}"

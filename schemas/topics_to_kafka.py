@@ -1,18 +1,24 @@
 """Create the topics of the table on a broker, and refuse to go on with ones that were made otherwise."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from schemas.connection import reached
 from schemas.settings import Settings
 from schemas.topics import TOPICS, Topic
 
 TIMEOUT_S = 30.0
 
 
+REFUSED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+
+
 class TopicMismatchError(Exception):
-    """A topic exists with other partitions or another cleanup policy than the table says."""
+    """A topic is missing and not for us to create, or has other partitions or another cleanup policy than ours."""
 
 
 def create_topics(settings: Settings, topics: Iterable[Topic] = TOPICS) -> None:
@@ -21,23 +27,36 @@ def create_topics(settings: Settings, topics: Iterable[Topic] = TOPICS) -> None:
     Raises
     ------
     TopicMismatchError
-        An existing topic has another number of partitions or another cleanup policy: results would be wrong.
+        An existing topic has another number of partitions or another cleanup policy: results would be wrong. Or our
+        user may not create a missing topic, or not see one that is there.
     KafkaException
         The broker refused or could not be reached within 30 s.
     """
-    # A broker that cannot be reached is told once, as an exception, and not twenty times a second on stderr.
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2, "reconnect.backoff.ms": 500})
+    admin = reached(settings)
     wanted = {settings.topic_prefix + topic.name: topic for topic in topics}
     existing = admin.list_topics(timeout=TIMEOUT_S).topics
     missing = [_new_topic(settings, name, topic) for name, topic in wanted.items() if name not in existing]
     if missing:
-        for future in admin.create_topics(missing, operation_timeout=TIMEOUT_S).values():
+        for name, future in admin.create_topics(missing, operation_timeout=TIMEOUT_S).items():
             try:
-                future.result()
+                _allowed(settings, name, future)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
     _check(admin, settings, {name: topic for name, topic in wanted.items() if name in existing})
+
+
+def _allowed(settings: Settings, name: str, future: "Future[Any]") -> Any:
+    try:
+        return future.result()
+    except KafkaException as error:
+        if error.args[0].code() in REFUSED:
+            raise TopicMismatchError(
+                f"topic {name} is not there, or not for the user {settings.kafka_username or 'without a name'}: create"
+                " it with `python -m streams topics` and give rights with `python -m streams access apply`, as users"
+                " who may"
+            ) from None
+        raise
 
 
 def _configs(topic: Topic, replication_factor: int) -> dict[str, str]:
@@ -72,7 +91,7 @@ def _check(admin: AdminClient, settings: Settings, existing: dict[str, Topic]) -
             )
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in existing]
     for resource, future in admin.describe_configs(resources).items():
-        found_policy = future.result()["cleanup.policy"].value
+        found_policy = _allowed(settings, resource.name, future)["cleanup.policy"].value
         if found_policy != existing[resource.name].cleanup:
             raise TopicMismatchError(
                 f"topic {resource.name} has cleanup.policy={found_policy};"

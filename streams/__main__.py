@@ -1,4 +1,4 @@
-"""`python -m streams`: host stages until stopped, create topics, publish what is in force, evaluate on a recording."""
+"""`python -m streams`: host stages until stopped, create topics, give rights, publish what is in force, evaluate."""
 
 import argparse
 import gc
@@ -12,12 +12,16 @@ from pathlib import Path
 import faust
 from confluent_kafka import KafkaException
 
+from schemas.access import Binding, bindings, topics_of
+from schemas.access_to_kafka import AccessError, apply, difference
 from schemas.fields import DAY_MS
 from schemas.learning import PolicyVersion, RateTable
 from schemas.recordings.mapping import RecordingError
 from schemas.settings import Settings, settings_or_exit
+from schemas.topics import TOPICS, Topic
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 from streams.app import DECIDING, STAGES, build_app
+from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
 from streams.documents import read_document, shipped_rates
 from streams.documents_to_kafka import PublishError, publish
@@ -31,10 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _evaluate(flags, settings)
     if flags.command in {"policy", "rates"}:
         return _document(flags, settings)
+    if flags.command == "access":
+        return _access(flags, settings)
     try:
-        create_topics(settings)
+        create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
-        sys.exit(f"topics: {error}")
+        sys.exit(f"topics: {_said(error)}")
     if flags.command == "worker":
         _work(settings, tuple(flags.stages.split(",")))
     return 0
@@ -48,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         "--stages", default=",".join(DECIDING), type=_stages, help=f"which to host (default {','.join(DECIDING)})"
     )
     commands.add_parser("topics", help="create missing topics and check the others")
+    rights = commands.add_parser("access", help="which user may do what").add_subparsers(dest="action", required=True)
+    rights.add_parser("show", help="print the table for this deployment")
+    rights.add_parser("check", help="say where the broker differs from it; exit 1 where it does")
+    giving = rights.add_parser("apply", help="give the rights that are missing; as a super user")
+    giving.add_argument("--prune", action="store_true", help="also take away what our users and topics have beside it")
     for name, what in (("policy", "rules and thresholds"), ("rates", "what amounts are compared by")):
         actions = commands.add_parser(name, help=f"{what}: check or publish a document").add_subparsers(
             dest="action", required=True
@@ -69,6 +80,44 @@ def _stages(text: str) -> str:
     if unknown:
         raise argparse.ArgumentTypeError(f"there is no stage {unknown[0]!r}, only {', '.join(STAGES)}")
     return text
+
+
+def _topics(flags: argparse.Namespace) -> tuple[Topic, ...]:
+    """Return the topics that the command is about: a worker's user may see no others."""
+    if flags.command == "topics":
+        return TOPICS
+    return topics_of("learner" if name == LearningStage.name else "worker" for name in flags.stages.split(","))
+
+
+def _said(error: Exception) -> str:
+    return str(error.args[0].str()) if isinstance(error, KafkaException) else str(error)
+
+
+def _access(flags: argparse.Namespace, settings: Settings) -> int:
+    rights = bindings(settings.application_id, settings.topic_prefix)
+    if flags.action == "show":
+        _tell("", rights)
+        return 0
+    try:
+        found = apply(settings, prune=flags.prune) if flags.action == "apply" else difference(settings)
+    except (AccessError, KafkaException) as error:
+        sys.stderr.write(f"access: {_said(error)}\n")
+        return 1
+    if flags.action == "check":
+        _tell("missing: ", found.missing)
+    else:
+        sys.stdout.write(f"{len(found.missing)} of {len(rights)} rights were missing and are given\n")
+    pruned = flags.action == "apply" and flags.prune
+    _tell("taken away: " if pruned else "not in the table: ", found.surplus)
+    _tell("not in the table, and not only about our topics: ", found.beyond)
+    return int(flags.action == "check" and any((found.missing, found.surplus, found.beyond)))
+
+
+def _tell(beginning: str, rights: tuple[Binding, ...]) -> None:
+    for each in rights:
+        star = "*" if each.pattern == "prefixed" else ""
+        denied = "" if each.permission == "allow" else f"{each.permission} "
+        sys.stdout.write(f"{beginning}{each.principal} {denied}{each.operation} {each.kind} {each.name}{star}\n")
 
 
 def _work(settings: Settings, stages: tuple[str, ...]) -> None:
@@ -96,10 +145,10 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
         return 2
     if flags.action == "publish":
         try:
-            create_topics(settings)
+            create_topics(settings, topics_of(["publisher"]))
             publish(settings, document)
         except (PublishError, TopicMismatchError, KafkaException) as error:
-            sys.stderr.write(f"{flags.file}: {error}\n")
+            sys.stderr.write(f"{flags.file}: {_said(error)}\n")
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")
     return 0

@@ -6,6 +6,7 @@ produces nothing: `streams/DESIGN.md` says why.
 
 import asyncio
 import logging
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from aiokafka.partitioner import murmur2
 from confluent_kafka.admin import AdminClient
 from yarl import URL
 
+from schemas.connection import connection
 from schemas.learning import PolicyVersion
 from schemas.settings import Settings
 from streams.alignment import Alignment
@@ -79,6 +81,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     app = App(
         f"{settings.topic_prefix}{group}",
         broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap.split(",")],
+        broker_credentials=credentials(settings),
         autodiscover=False,
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=min(3.0, settings.session_timeout_ms / 3000),
@@ -96,7 +99,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     in_force = InForce(shipped_policy(), shipped_rates())
     stages = stages_of(settings, names, in_force)
     alignment = Alignment(range(settings.partitions), settings.ahead_ms_max)
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin = AdminClient(connection(settings))
 
     def new_task(stage: Stage, number: int) -> HostedTask:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
@@ -122,6 +125,29 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     if set(DECIDING) & set(names):
         tasks.ready_to_open = _follow_published(app, settings, in_force)
     return app
+
+
+def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredentials | None:
+    """Return how Faust's own clients reach the broker: what `schemas.connection.connection` says to all others.
+
+    Raises
+    ------
+    OSError
+        A certificate file cannot be read; `ssl.SSLError`, a kind of it, where one is no certificate or key.
+    """
+    if settings.kafka_security_protocol == "plaintext":
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
+    if settings.kafka_certificate_file:
+        context.load_cert_chain(settings.kafka_certificate_file, settings.kafka_key_file)
+    if settings.kafka_security_protocol == "ssl":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
 
 
 def _follow_published(app: App, settings: Settings, in_force: InForce) -> Callable[[], None]:

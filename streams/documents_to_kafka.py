@@ -3,6 +3,7 @@
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from schemas.codec import encode
+from schemas.connection import connection
 from schemas.learning import PolicyVersion, RateTable
 from schemas.settings import Settings
 from schemas.topics import POLICIES, RATES
@@ -36,7 +37,7 @@ def publish(settings: Settings, document: PolicyVersion | RateTable) -> None:
         if error is not None:
             failed.append(error)
 
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "acks": "all", "enable.idempotence": True})
+    producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
     producer.produce(topic, value, key, partition=0, on_delivery=on_delivery)
     if producer.flush(TIMEOUT_S) or failed:
         raise PublishError(failed[0].str() if failed else f"no answer within {TIMEOUT_S:.0f} s")
@@ -45,7 +46,7 @@ def publish(settings: Settings, document: PolicyVersion | RateTable) -> None:
 def _published(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **connection(settings),
             "group.id": f"{settings.application_id}-publish",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

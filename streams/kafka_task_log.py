@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import Topic
 from streams.detector.stage import Output
@@ -46,7 +47,7 @@ class KafkaTaskLog:
     def fence(self) -> None:
         self._producer = Producer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap,
+                **connection(self._settings),
                 "transactional.id": self._transactional_id,
                 "log_level": 3,
                 "transaction.timeout.ms": self._settings.transaction_timeout_ms,
@@ -91,7 +92,7 @@ class KafkaTaskLog:
             self._reader.close()
         self._reader = Consumer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap,
+                **connection(self._settings),
                 "group.id": f"{self._settings.application_id}-restore",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

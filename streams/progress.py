@@ -6,6 +6,7 @@ import threading
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.codec import DecodeFailure, decode, encode
+from schemas.connection import connection
 from schemas.learning import Progress
 from schemas.settings import Settings
 from schemas.topics import PROGRESS
@@ -22,10 +23,10 @@ class ProgressExchange:
         self._topic = settings.topic_prefix + PROGRESS.name
         self._worker = worker
         self._heard: dict[str, Progress] = {}
-        self._producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 0, "acks": 1})
+        self._producer = Producer({**connection(settings), "linger.ms": 0, "acks": 1})
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **connection(settings),
                 "group.id": f"{settings.application_id}-progress-{worker}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",

@@ -13,6 +13,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.codec import DecodeFailure, decode
+from schemas.connection import connection
 from schemas.learning import PolicyVersion, RateTable
 from schemas.settings import Settings
 from schemas.topics import MODELS, POLICIES, RATES, Topic
@@ -44,7 +45,7 @@ class Published:
         self.refused = 0
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **connection(settings),
                 "group.id": f"{settings.application_id}-published",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

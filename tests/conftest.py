@@ -63,6 +63,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One with TLS, users and access control lists; started when the first test asks for it."""
+    if why := why_no_broker():
+        cannot_run(why)
+    with Broker(tmp_path_factory.mktemp("secure-kafka"), secure=True) as running:
+        yield running
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A name before topics, groups and transactional ids that no other test has."""

@@ -77,7 +77,7 @@ def audit_learning(settings: Settings) -> LearningAudit:
     """Compare what the topics hold of labels, training records and models."""
 
     def read(topic: Topic) -> list[Any]:
-        return read_topic(settings.kafka_bootstrap, settings.topic_prefix + topic.name)
+        return read_topic(settings, settings.topic_prefix + topic.name)
 
     labels = [_decoded(Label, message.value()) for message in first_appearances(read(LABELS_WAITING))]
     predictions = [_decoded(Prediction, message.value()) for message in read(PREDICTIONS)]

@@ -78,7 +78,7 @@ def audit(settings: Settings) -> Audit:
     """Compare everything in the topics with what they must hold."""
     found = Audit()
     records = {
-        topic: read_topic(settings.kafka_bootstrap, settings.topic_prefix + topic.name)
+        topic: read_topic(settings, settings.topic_prefix + topic.name)
         for topic in (TRANSACTIONS, LABELS, PROFILED, PREDICTIONS, DECISIONS, LABELS_WAITING)
     }
     documents = documents_of(settings)
@@ -92,7 +92,7 @@ def audit(settings: Settings) -> Audit:
     _merchant_stage(profiled, predictions, documents, found)
     _answers(cards.expected_ids, predictions, decisions, found)
     _waiting(cards.accepted, records[LABELS_WAITING], found)
-    found.dead_letters = len(read_topic(settings.kafka_bootstrap, settings.topic_prefix + DEAD_LETTERS.name))
+    found.dead_letters = len(read_topic(settings, settings.topic_prefix + DEAD_LETTERS.name))
     return found
 
 

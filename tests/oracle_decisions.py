@@ -99,7 +99,7 @@ def documents_of(settings: Settings) -> Documents:
     """Read all documents that were published."""
 
     def values(topic: Topic) -> list[bytes]:
-        return [message.value() for message in read_topic(settings.kafka_bootstrap, settings.topic_prefix + topic.name)]
+        return [message.value() for message in read_topic(settings, settings.topic_prefix + topic.name)]
 
     return Documents(values(POLICIES), values(RATES), values(MODELS))
 

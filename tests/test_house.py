@@ -21,6 +21,7 @@ from tests.house.shape import (
     no_shell_is_started,
     no_test_is_left_out,
     nothing_is_unpickled,
+    one_place_says_how_kafka_is_reached,
     rooms_do_not_print,
     the_top_level_is_fixed,
 )
@@ -89,6 +90,7 @@ PLANTED: list[tuple[Rule, Tree]] = [
     (nothing_is_unpickled, {"deploy/a.py": "import pandas\npandas.read_pickle('f')"}),
     (nothing_is_unpickled, {"deploy/a.py": "import numpy as np\nnp.load('f', allow_pickle=True)"}),
     (rooms_do_not_print, {"consumers/__main__.py": "print(1)"}),
+    (one_place_says_how_kafka_is_reached, {"tests/a.py": "Producer({'bootstrap.servers': 'broker:9092'})"}),
     (no_shell_is_started, {"deploy/a.py": "import subprocess\nsubprocess.run('ls', shell=True)"}),
     (no_shell_is_started, {"deploy/a.py": "from os import system as run\nrun('ls')"}),
     (every_topic_is_in_the_table, {"schemas/topics.py": "A = Topic('a')\nB = Topic('b')\nTOPICS = (A,)"}),

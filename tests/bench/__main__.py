@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.bench import bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
+from tests.bench import access, bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
 
 THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
 """What is read by default, in the folder that HANDBOOK_DATA names."""
@@ -57,6 +57,11 @@ def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
         return bad_input.run(Path(data_dir))
 
 
+def _access(_flags: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="fraud-access-") as data_dir:
+        return access.run(Path(data_dir))
+
+
 def _replay(flags: argparse.Namespace) -> dict[str, Any]:
     recording = _recording(flags, THREE_DAYS)
     return replay.run(recording, workers=flags.workers, label_delay=flags.label_delay, mapping=flags.mapping)
@@ -98,6 +103,7 @@ BENCHES: Mapping[str, Bench] = {
         lambda flags: hot_merchant.run(events=flags.events),
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
+    "access": Bench(access, (), _access),
     "page": Bench(
         page,
         (

@@ -13,7 +13,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from deploy.broker import Broker
 from deploy.system import System
+from schemas.connection import connection
 from schemas.dead_letter import VALUE_BYTES_MAX
+from schemas.settings import Settings
 from schemas.topics import BY_NAME, DEAD_LETTERS, DECISIONS, LABELS, OUTCOMES, TRANSACTIONS, Topic
 from tests.bench.bad_laws import LAWS, Seen, Sent
 from tests.bench.bad_records import PAN, Bad, bad_records, payment
@@ -36,8 +38,7 @@ def run(data_dir: Path, *, broker: Broker | None = None, topic_prefix: str = "")
         drain_s = time.monotonic() - published
         restarts = worker.restarts
         worker.terminate()
-        prefix, bootstrap = system.settings.topic_prefix, system.broker.bootstrap
-        topics = read_topics(bootstrap, prefix, BY_NAME.keys() - {TRANSACTIONS.name, LABELS.name, OUTCOMES.name})
+        topics = read_topics(system.settings, BY_NAME.keys() - {TRANSACTIONS.name, LABELS.name, OUTCOMES.name})
         counters = system.counters()
     logs = b"".join(path.read_bytes() for path in system.logs_dir.glob("*.log"))
     seen = Seen(topics[DEAD_LETTERS.name], topics[DECISIONS.name], topics, counters, logs, restarts, drained)
@@ -62,7 +63,7 @@ def publish(system: System) -> Sent:
     sent, now_ms, partitions = Sent(), time.time_ns() // 1_000_000, system.settings.partitions
     producer = Producer(
         {
-            "bootstrap.servers": system.broker.bootstrap,
+            **connection(system.settings),
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "message.max.bytes": 4_000_000,
@@ -104,11 +105,12 @@ def publish(system: System) -> Sent:
     return sent
 
 
-def read_topics(bootstrap: str, prefix: str, names: Collection[str]) -> dict[str, list[Any]]:
+def read_topics(settings: Settings, names: Collection[str]) -> dict[str, list[Any]]:
     """Return every committed record of topics that nobody writes to any more."""
+    prefix = settings.topic_prefix
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **connection(settings),
             "group.id": "bad-input",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

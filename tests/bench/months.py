@@ -60,7 +60,7 @@ def run(
         demo = run_demo([*arguments, "--data", str(data_dir)])
         with System(data_dir, workers=0, partitions=PARTITIONS) as system:
             topic = system.settings.topic_prefix + DECISIONS.name
-            decided = answers(message.value() for message in each_record(system.broker.bootstrap, topic))
+            decided = answers(message.value() for message in each_record(system.settings, topic))
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
     columns = read_mapping(mapping)

@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 from deploy.system import System, read_topic
 from producers.world import World, cases
 from schemas.codec import encode
+from schemas.connection import connection
 from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.learning import ModelVersion
@@ -50,7 +51,7 @@ def run(*, transactions: int = 200_000, workers: int = 1, seed: int = 1) -> dict
             drained = system.wait_until_drained(120 + transactions / 200)
             for worker in system.workers:
                 worker.terminate()
-            decided = read_topic(system.broker.bootstrap, DECISIONS.name)
+            decided = read_topic(system.settings, DECISIONS.name)
         after = _core_seconds(system.settings, model, transactions // 4, seed)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
@@ -91,7 +92,7 @@ def taught(seed: int) -> ModelVersion:
 
 def publish(settings: Settings, model: ModelVersion) -> None:
     """Write a snapshot to the models' topic, as a learner that nobody runs here would."""
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "message.max.bytes": MODELS.value_bytes_max})
+    producer = Producer(connection(settings) | {"message.max.bytes": MODELS.value_bytes_max})
     producer.produce(settings.topic_prefix + MODELS.name, encode(model), model.version.encode(), partition=0)
     assert producer.flush(30) == 0
 

@@ -21,6 +21,7 @@ def main() -> int:
         "--faults", type=_kinds, default=DEFAULT_KINDS, metavar="KIND,...", help=f"of {', '.join(KINDS)} (default all"
         " but broker)",
     )  # fmt: skip
+    parser.add_argument("--secure", action="store_true", help="with TLS, a user for each process, and its rights only")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (default: removed)")
     parser.add_argument("--json", action="store_true", help="print only the JSON object")
     flags = parser.parse_args()
@@ -37,6 +38,7 @@ def main() -> int:
             workers=flags.workers,
             seed=flags.seed,
             kinds=flags.faults,
+            secure=flags.secure,
             say=say,
         )
     if not flags.json:

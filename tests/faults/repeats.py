@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from producers.kafka_writer import KafkaWriter
 from schemas.codec import decode
+from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import TRANSACTIONS
 from schemas.transaction import Transaction
@@ -32,9 +33,7 @@ class Repeats:
         self._chance = random.Random(seed)
         self._share = share
         self._writer = KafkaWriter(settings)
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "repeats", "enable.auto.commit": False}
-        )
+        self._consumer = Consumer({**connection(settings), "group.id": "repeats", "enable.auto.commit": False})
         topic = settings.topic_prefix + TRANSACTIONS.name
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(settings.partitions)])
         self._due: list[tuple[float, int, Transaction]] = []

@@ -74,6 +74,7 @@ def run(
     kinds: Sequence[str] = DEFAULT_KINDS,
     broker: Broker | None = None,
     topic_prefix: str = "",
+    secure: bool = False,
     say: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Return the figures, the bounds, what broke them, and whether all hold.
@@ -89,6 +90,7 @@ def run(
         broker_properties={"transaction.partition.verification.enable": "true"},
         topic_prefix=topic_prefix,
         snapshot_records=SNAPSHOT_RECORDS,
+        secure=secure,
     ) as system:
         system.start_workers()
         system.start_learner()

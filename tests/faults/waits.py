@@ -18,9 +18,9 @@ Waits = list[tuple[int, int]]
 
 def waits(system: System) -> Waits:
     """Return the waits of all transactions that have a decision. A transaction sent twice waits from the first time."""
-    bootstrap, prefix = system.broker.bootstrap, system.settings.topic_prefix
-    published = first_times(read_topic(bootstrap, prefix + TRANSACTIONS.name))
-    decided = first_times(read_topic(bootstrap, prefix + DECISIONS.name))
+    settings, prefix = system.settings, system.settings.topic_prefix
+    published = first_times(read_topic(settings, prefix + TRANSACTIONS.name))
+    decided = first_times(read_topic(settings, prefix + DECISIONS.name))
     return matched(published, decided)
 
 

@@ -24,11 +24,13 @@ HOSTS = {
     "streams/documents.py": "reads the shipped documents",
     "streams/published.py": "follows what is published",
     "schemas/settings.py": "the environment",
+    "schemas/connection.py": "how every client reaches Kafka",
 }
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
 
 PLACES = frozenset(
     [
+        "access",
         "clickhouse",
         "documents",
         "events",

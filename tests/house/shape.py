@@ -92,6 +92,17 @@ def rooms_do_not_print(tree: Tree) -> list[str]:
     ]  # fmt: skip
 
 
+def one_place_says_how_kafka_is_reached(tree: Tree) -> list[str]:
+    """Addresses, certificates and passwords come from schemas/connection.py: no client reaches Kafka otherwise."""
+    return [
+        f"{path}:{node.lineno}: {node.value}"
+        for path, source in modules(tree)
+        if path not in {"schemas/connection.py", "tests/house/shape.py"}
+        for node in ast.walk(parsed(source))
+        if isinstance(node, ast.Constant) and node.value == "bootstrap.servers"
+    ]
+
+
 def no_shell_is_started(tree: Tree) -> list[str]:
     """A program is started from a list of arguments: a shell would read what is in them."""
     found = []

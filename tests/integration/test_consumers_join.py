@@ -19,6 +19,7 @@ from consumers.rows import Record
 from consumers.training import Write
 from consumers.warehouse import open_warehouse
 from schemas.codec import encode
+from schemas.connection import connection
 from schemas.decision import Prediction
 from schemas.fields import Message
 from schemas.label import Label
@@ -81,7 +82,7 @@ def counted(running: subprocess.Popen[str], *, code: int = 0) -> dict[str, int]:
 
 
 def producer(settings: Settings) -> Producer:
-    return Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 5, "acks": "all"})
+    return Producer({**connection(settings), "linger.ms": 5, "acks": "all"})
 
 
 def publish(settings: Settings, writer: Producer, topic: Topic, number: int, message: Message) -> None:
@@ -94,7 +95,7 @@ def committed(settings: Settings, topic: Topic) -> list[dict[str, Any]]:
     """Return every committed record of a topic, as JSON, in order within each partition."""
     reader = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **connection(settings),
             "group.id": "nobody",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,

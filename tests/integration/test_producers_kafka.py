@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.codec import DecodeFailure, decode
+from schemas.connection import connection
 from schemas.label import Label, Outcome
 from schemas.settings import Settings
 from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS, Topic
@@ -40,7 +41,7 @@ def murmur2(key: bytes) -> int:
 
 def records(kafka: Settings, topic: Topic) -> Iterator[tuple[int, bytes, bytes]]:
     """Every record of a topic: partition, key, value."""
-    consumer = Consumer({"bootstrap.servers": kafka.kafka_bootstrap, "group.id": "unused", "enable.auto.commit": False})
+    consumer = Consumer({**connection(kafka), "group.id": "unused", "enable.auto.commit": False})
     name = kafka.topic_prefix + topic.name
     try:
         for partition in consumer.list_topics(name, timeout=30).topics[name].partitions:
