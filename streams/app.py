@@ -31,7 +31,7 @@ from streams.detector.stage import Context, EntityStage, Stage
 from streams.documents import shipped_policy, shipped_rates
 from streams.exactly_once import Task
 from streams.kafka_consumer import Transport
-from streams.kafka_task_log import KafkaTaskLog
+from streams.kafka_task_log import RECONNECT_MS_MAX, KafkaTaskLog
 from streams.progress import ProgressExchange
 from streams.published import Document, Published
 from streams.slot import HostedTask
@@ -99,7 +99,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     in_force = InForce(shipped_policy(), shipped_rates())
     stages = stages_of(settings, names, in_force)
     alignment = Alignment(range(settings.partitions), settings.ahead_ms_max)
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "reconnect.backoff.max.ms": RECONNECT_MS_MAX})
 
     def new_task(stage: Stage, number: int) -> HostedTask:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)

@@ -19,6 +19,8 @@ step runs they are several times as many requests."""
 READ_RECORDS_MAX = 5_000
 READ_AHEAD_KB = 4_096
 """What a restore may have fetched and not taken yet: many tasks restore at once, and by default each takes 64 MB."""
+RECONNECT_MS_MAX = 500
+"""Longest wait before another attempt to reach a broker; by default it grows to 10 s, on top of its absence."""
 _FENCED_CODES = frozenset(
     {
         KafkaError._FENCED,  # noqa: SLF001 - librdkafka's local error codes carry an underscore
@@ -52,6 +54,7 @@ class KafkaTaskLog:
                 "transactional.id": self._transactional_id,
                 "log_level": 3,
                 "transaction.timeout.ms": self._settings.transaction_timeout_ms,
+                "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
                 # Java's partitioner: librdkafka's own default puts 87 % of keys elsewhere.
                 "partitioner": "murmur2_random",
                 "linger.ms": LINGER_MS,
@@ -101,6 +104,7 @@ class KafkaTaskLog:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": READ_AHEAD_KB,
+                "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
             }
         )
         self._reader.assign([TopicPartition(self._state.topic, self._state.partition, start)])
