@@ -26,7 +26,8 @@ def create_topics(settings: Settings, topics: Iterable[Topic] = TOPICS) -> None:
         The broker refused or could not be reached within 30 s.
     """
     # A broker that cannot be reached is told once, as an exception, and not twenty times a second on stderr.
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2, "reconnect.backoff.ms": 500})
+    quiet = {"log_level": 2, "reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 500}
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, **quiet})
     wanted = {settings.topic_prefix + topic.name: topic for topic in topics}
     existing = admin.list_topics(timeout=TIMEOUT_S).topics
     missing = [_new_topic(settings, name, topic) for name, topic in wanted.items() if name not in existing]

@@ -84,7 +84,7 @@ def run(*, rate: float = 200, cards: int = CARDS, broker: bool = True) -> dict[s
                 killed: list[Process] = []
                 acts.during("join", lambda: killed.append(acts.worker("worker-2", restart=False)), CALM_S)
                 acts.during("sigkill", killed[0].kill, SESSION_TIMEOUT_MS / 1000 + CALM_S)
-                acts.during("join_again", lambda: acts.worker("worker-2", restart=True) and None, CALM_S)
+                acts.during("join_again", lambda: killed.append(acts.worker("worker-2", restart=True)), CALM_S)
                 if broker:
                     acts.during("broker", acts.restart_broker, BROKER_S_MAX + CALM_S)
                 source.terminate()

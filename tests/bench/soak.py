@@ -98,7 +98,8 @@ def _payments(from_ms: int) -> Iterator[Payment]:
 
 
 def _pieces(span_ms: int) -> dict[bytes, bytes | None]:
-    state, pieces = State(MERCHANT), {}
+    state = State(MERCHANT)
+    pieces: dict[bytes, bytes | None] = {}
     for number, payment in enumerate(islice(_payments(START_MS - span_ms), span_ms // STEP_MS)):
         state.apply("mer_b", state.profile("mer_b").pay(payment).changes)
         if number % BATCH == 0:
