@@ -24,6 +24,7 @@ def report_of(system: System, meter: Meter, answers: Answers, produced: dict[str
         "labels_applied": card.get("labels", 0),
         "labels_learned": answers.labels_learned,
         "model_versions": answers.model_versions,
+        "state": system.state_size(),
         "actions": answers.actions,
         "latency_ms": meter.latency_ms(),
         "rate_in": meter.rate_in,

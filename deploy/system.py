@@ -25,6 +25,7 @@ from deploy.security import ADMIN, principal_of
 from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics_to_kafka import create_topics
+from streams.detector.state import Size
 from streams.exactly_once import POSITION_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -235,6 +236,16 @@ class System:
                     counts[name] = counts.get(name, 0) + count
             totals[stage] = counts
         return totals
+
+    def state_size(self) -> dict[str, dict[str, int]]:
+        """Return how much every stage remembers: entities, pieces, bytes, and the most bytes of one entity."""
+        sizes = {}
+        for stage in ("card", "merchant"):
+            positions = self._positions(f"{self._topic_prefix}fraud.{stage}-state.v1").values()
+            told = [json.loads(value)["state"] for value in positions] or [dict.fromkeys(Size._fields, 0)]
+            sizes[stage] = {name: sum(each[name] for each in told) for name in Size._fields}
+            sizes[stage]["largest_bytes"] = max(each["largest_bytes"] for each in told)
+        return sizes
 
     def _positions(self, topic: str) -> dict[int, bytes]:
         return {

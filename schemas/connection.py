@@ -10,6 +10,7 @@ from schemas.settings import Settings
 
 TIMEOUT_S = 30.0
 ATTEMPT_S = 1.0
+RECONNECT_MS_MAX = 500
 FINAL_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - librdkafka's local codes
 """Errors that no waiting mends: the broker does not take our password, or we do not take its certificate."""
 EMPTY_CODES = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
@@ -22,10 +23,12 @@ def connection(settings: Settings) -> dict[str, Any]:
     The password is in it: never log or show what is returned.
 
     >>> connection(Settings(kafka_bootstrap="broker:9092"))
-    {'bootstrap.servers': 'broker:9092', 'security.protocol': 'plaintext'}
+    {'bootstrap.servers': 'broker:9092', 'reconnect.backoff.max.ms': 500, 'security.protocol': 'plaintext'}
     """
     told = {
         "bootstrap.servers": settings.kafka_bootstrap,
+        # By default the wait between two attempts grows to 10 s, on top of a broker's absence.
+        "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
         "security.protocol": settings.kafka_security_protocol,
         "ssl.ca.location": settings.kafka_ca_file,
         "ssl.certificate.location": settings.kafka_certificate_file,

@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     session_timeout_ms: Annotated[int, Field(ge=1_000, le=60_000)] = Field(
         default=10_000, description="How long a silent worker keeps its partitions: shorter is a faster take-over."
     )
+    leave_on_stop: bool = Field(
+        default=True,
+        description="Whether a worker that is stopped hands its partitions over at once. If not, and it has a worker"
+        " ID, they wait for its restart until the session times out: nothing moves in a planned restart.",
+    )
+    profiles_ready: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
+        default=50_000,
+        description="Profiles of each stage that a worker with all partitions keeps ready, some 6 kB each. Others are"
+        " made of their bytes when needed, in 20 microseconds.",
+    )
     step_interval_ms: Annotated[int, Field(ge=0, le=1_000)] = Field(
         default=10, description="Pace of a task's transactions: longer is fewer commits, shorter is lower latency."
     )

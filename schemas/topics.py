@@ -47,9 +47,10 @@ class Topic:
 
 
 # By default Kafka never compacts the active segment (1 GB, 7 days), so a restore would read days of superseded pieces.
+# With these a restore reads the live pieces, a quarter as much that is not compacted yet, and the last two minutes.
 STATE_LOG = {
-    "segment.bytes": str(32 * 1024 * 1024),
-    "segment.ms": str(600_000),
+    "segment.bytes": str(16 * 1024 * 1024),
+    "segment.ms": str(120_000),
     "min.cleanable.dirty.ratio": "0.2",
     "max.compaction.lag.ms": str(HOUR_MS),
     "delete.retention.ms": str(DAY_MS),

@@ -67,6 +67,7 @@ class App(faust.App):  # type: ignore[misc]
 
     tasks: Tasks
     topic_prefix: str
+    leaves_on_stop: bool
 
     def _create_directories(self) -> None:
         """Make none: no state is kept in files."""
@@ -84,7 +85,8 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
         broker_credentials=credentials(settings),
         autodiscover=False,
         broker_session_timeout=settings.session_timeout_ms / 1000,
-        broker_heartbeat_interval=min(3.0, settings.session_timeout_ms / 3000),
+        # A member hears by its heartbeat that another has gone, and takes over only then.
+        broker_heartbeat_interval=min(0.5, settings.session_timeout_ms / 3000),
         broker_commit_interval=1.0,
         broker_request_timeout=max(40.0, 2 * settings.session_timeout_ms / 1000),
         consumer_group_instance_id=settings.worker_id or None,
@@ -95,6 +97,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
         agent_supervisor=mode.CrashingSupervisor,
     )
     app.topic_prefix = settings.topic_prefix
+    app.leaves_on_stop = settings.leave_on_stop
     app.transport = Transport(app.conf.broker_consumer, app)
     in_force = InForce(shipped_policy(), shipped_rates())
     stages = stages_of(settings, names, in_force)
@@ -104,7 +107,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     def new_task(stage: Stage, number: int) -> HostedTask:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
         if isinstance(stage, EntityStage):
-            return Task(stage, number, log)
+            return Task(stage, number, log, max(1, settings.profiles_ready // settings.partitions))
         # Here, because only who learns needs River, and half of a worker's start would be its import.
         from streams.learning import LearningTask  # noqa: PLC0415
 

@@ -12,12 +12,12 @@ The log is a port, so that the same code runs on Kafka and in the simulation of 
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.fields import Positions
 from schemas.topics import Topic
 from streams.detector.stage import EntityStage, Event, Output, Refusal, Step
-from streams.detector.state import State
+from streams.detector.state import PROFILES_READY, Size, State
 
 POSITION_KEY = b"!position"
 RESTORE_STALLS_MAX = 600
@@ -34,6 +34,14 @@ class TransactionFailedError(Exception):
 
 class RestoreError(Exception):
     """The state log could not be read to its end: the task must not start."""
+
+
+class Restored(NamedTuple):
+    """How far a task that opens has read its state log: records taken, and the offsets reached and to be reached."""
+
+    records: int = 0
+    reached: int = 0
+    end: int = 0
 
 
 class TaskLog(Protocol):
@@ -61,11 +69,11 @@ class TaskLog(Protocol):
         """Let go of the connections; an open transaction is left to the next owner or the time-out."""
 
 
-def state_between(log: TaskLog, start: int, end: int) -> Iterator[tuple[bytes, bytes | None]]:
-    """Give the committed records of a task's state partition between two offsets; `end` is the one behind the fence.
+def state_between(log: TaskLog, start: int, end: int) -> Iterator[tuple[Sequence[tuple[bytes, bytes | None]], int]]:
+    """Give the committed records of a task's state partition between two offsets, some at a time, and how far they go.
 
     The end of what readers may see is not the end of what was committed: a marker may still be on its way. Whatever the
-    partition held when the fence fell is final, so it must be read to exactly there.
+    partition held when the fence fell is final, so it must be read to exactly there. `end` is the one behind the fence.
 
     Raises
     ------
@@ -75,7 +83,7 @@ def state_between(log: TaskLog, start: int, end: int) -> Iterator[tuple[bytes, b
     reached, stalls = start, 0
     while reached < end:
         records, upto = log.read_state(reached)
-        yield from records
+        yield records, upto
         stalls = stalls + 1 if upto == reached else 0
         if stalls > RESTORE_STALLS_MAX:
             raise RestoreError(f"the state log was read up to {reached} of {end}")
@@ -85,13 +93,14 @@ def state_between(log: TaskLog, start: int, end: int) -> Iterator[tuple[bytes, b
 class Task:
     """One stage on one partition number. `open` once, then `step` and `commit` in turn; after an error, discard it."""
 
-    def __init__(self, stage: EntityStage, partition: int, log: TaskLog) -> None:
+    def __init__(self, stage: EntityStage, partition: int, log: TaskLog, profiles_ready: int = PROFILES_READY) -> None:
         self.stage = stage
         self.partition = partition
+        self.restored = Restored()
         self.counters: Counter[str] = Counter()
         self.watermark_ms = 0
         self._log = log
-        self._state = State(stage.kind)
+        self._state = State(stage.kind, profiles_ready)
         self._state_log: Topic = stage.state_log
         self._next: dict[str, int] = {}
 
@@ -104,8 +113,11 @@ class Task:
             The committed records up to the log's end could not be read: another attempt may succeed.
         """
         self._log.fence()
-        for key, value in state_between(self._log, 0, self._log.state_end()):
-            self._restore(key, value)
+        end = self._log.state_end()
+        for records, reached in state_between(self._log, 0, end):
+            for key, value in records:
+                self._restore(key, value)
+            self.restored = Restored(self.restored.records + len(records), reached, end)
         return dict(self._next)
 
     def _restore(self, key: bytes, value: bytes | None) -> None:
@@ -116,6 +128,7 @@ class Task:
         self._next = position["next"]
         self.counters = Counter(position["counters"])
         self.watermark_ms = position["watermark_ms"]
+        self._state.largest_bytes = position.get("state", {}).get("largest_bytes", 0)
 
     def step(self, events: Sequence[Event | Refusal]) -> None:
         """Process records in this order and write all they lead to, in one transaction that is not committed yet.
@@ -152,7 +165,8 @@ class Task:
 
     def _position(self) -> bytes:
         counters = dict(sorted(self.counters.items()))
-        return json.dumps({"next": self._next, "counters": counters, "watermark_ms": self.watermark_ms}).encode()
+        position = {"next": self._next, "counters": counters, "watermark_ms": self.watermark_ms}
+        return json.dumps({**position, "state": self._state.size._asdict()}).encode()
 
     def commit(self) -> dict[str, int]:
         """Commit what `step` wrote and return the positions that now hold. Only then may anything be acknowledged."""
@@ -164,9 +178,9 @@ class Task:
         return self._next.get(topic)
 
     @property
-    def entities(self) -> int:
-        """How many entities the task remembers."""
-        return self._state.entities
+    def size(self) -> Size:
+        """How much the task remembers."""
+        return self._state.size
 
     def close(self) -> None:
         """Let go of Kafka."""

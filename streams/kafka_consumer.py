@@ -79,6 +79,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
+    async def on_thread_stop(self) -> None:
+        """Leave the group, so that others take over at once, unless partitions are to wait for this worker's return."""
+        if self._consumer is not None and self.app.leaves_on_stop:
+            # aiokafka lets a member that has a name of its own go without a word, and the group waits for it.
+            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
+        await super().on_thread_stop()
+
     async def fetch(self, active: set[TP]) -> Fetched:
         """Return what has arrived, after at most 50 ms."""
         fetched: Fetched = await self.call_thread(self._fetch, active)

@@ -17,7 +17,9 @@ READ_WAIT_S = 0.05
 LINGER_MS = 100
 """Longer than a step: its records leave together, at the commit, which waits for no linger. Sent one by one while the
 step runs they are several times as many requests."""
-READ_RECORDS_MAX = 1_000
+READ_RECORDS_MAX = 5_000
+READ_AHEAD_KB = 4_096
+"""What a restore may have fetched and not taken yet: many tasks restore at once, and by default each takes 64 MB."""
 _FENCED_CODES = frozenset(
     {
         KafkaError._FENCED,  # noqa: SLF001 - librdkafka's local error codes carry an underscore
@@ -99,6 +101,7 @@ class KafkaTaskLog:
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": READ_AHEAD_KB,
             }
         )
         self._reader.assign([TopicPartition(self._state.topic, self._state.partition, start)])

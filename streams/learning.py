@@ -16,7 +16,8 @@ from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.scorer import RefusedError, model_of, scorer_of
 from streams.detector.stage import Event, Output, Refusal
-from streams.exactly_once import FencedError, TaskLog, state_between
+from streams.detector.state import Size
+from streams.exactly_once import FencedError, Restored, TaskLog, state_between
 
 BACK = 8
 """Records and markers at the end of the models' topic that a restore looks at first."""
@@ -30,6 +31,7 @@ class LearningTask:
         self.partition = partition
         self.counters: Counter[str] = Counter()
         self.watermark_ms = 0
+        self.restored = Restored()
         self._log = log
         self._snapshot_records = snapshot_records
         self._learner = Learner()
@@ -52,7 +54,9 @@ class LearningTask:
 
     def _go_back(self, start: int, end: int) -> bool:
         """Go back to the newest valid snapshot between two offsets; return whether there is one."""
-        for _, value in reversed(list(state_between(self._log, start, end))):
+        records = [record for some, _ in state_between(self._log, start, end) for record in some]
+        self.restored = Restored(len(records), end, end)
+        for _, value in reversed(records):
             try:
                 model = model_of(value)
                 scorer_of(model)
@@ -109,9 +113,9 @@ class LearningTask:
         return self._next if topic == TRAINING.name else None
 
     @property
-    def entities(self) -> int:
-        """How many entities the task remembers: none."""
-        return 0
+    def size(self) -> Size:
+        """How much the task remembers of entities: nothing."""
+        return Size()
 
     def close(self) -> None:
         """Let go of Kafka."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streams.detector.stage import Event, Refusal, Stage
+from streams.detector.state import Size
+from streams.exactly_once import Restored
 from streams.inputs import Inputs
 
 
@@ -21,8 +23,12 @@ class HostedTask(Protocol):
         """The largest event time processed."""
 
     @property
-    def entities(self) -> int:
-        """How many entities it remembers."""
+    def size(self) -> Size:
+        """How much it remembers."""
+
+    @property
+    def restored(self) -> Restored:
+        """How far it has read its log while it opens."""
 
     def open(self) -> dict[str, int]: ...
     def step(self, events: Sequence[Event | Refusal]) -> None: ...

@@ -16,15 +16,15 @@ from schemas.settings import Settings
 from streams.alignment import Alignment
 from streams.detector.card import CardStage
 from streams.detector.stage import Event, Record, Refusal, Stage
-from streams.exactly_once import FencedError, TransactionFailedError
+from streams.exactly_once import TransactionFailedError
 from streams.inputs import Inputs
+from streams.opening import Opener, sizes_of
 from streams.slot import HostedTask, Slot
 
 logger = logging.getLogger(__name__)
 
 WAITING_MAX = 2_000
 """Records of one topic that wait for a task before reading it pauses, and resumes at half."""
-REOPEN_WAIT_S_MAX = 1.0
 
 Reseek = Callable[[Mapping[tuple[str, int], int | None]], Awaitable[None]]
 
@@ -52,11 +52,11 @@ class Tasks:
         self._settings = settings
         self._stages = tuple(stages)
         self._stage_of_topic = {topic.name: stage for stage in self._stages for topic in stage.inputs}
-        self._new_task = new_task
         self._slots: dict[tuple[str, int], Slot] = {}
         self._pool = ThreadPoolExecutor(
             max_workers=2 * settings.partitions * len(self._stages), thread_name_prefix="task"
         )
+        self._opener = Opener(new_task, self._pool)
         self._opening = asyncio.Lock()
         self._stepping = True
         self.alignment = alignment
@@ -100,15 +100,12 @@ class Tasks:
             started = time.monotonic()
             # Models and policies first: else every restart would answer a burst by rules alone.
             await asyncio.get_running_loop().run_in_executor(self._pool, self.ready_to_open)
-            opened = await asyncio.gather(*(self._open_slot(key) for key in sorted(wanted - self._slots.keys())))
+            missing = sorted(wanted - self._slots.keys())
+            opened = await self._opener.telling(asyncio.gather(*(self._open_slot(key) for key in missing)))
             if opened:
-                entities = sum(self._slots[key].task.entities for key in wanted)
-                logger.warning(
-                    "opened %d tasks in %.2f s; %d entities are remembered in all",
-                    len(opened),
-                    time.monotonic() - started,
-                    entities,
-                )
+                sizes = sizes_of(self._slots[key].task for key in sorted(wanted))
+                seconds = time.monotonic() - started
+                logger.warning("opened %d tasks in %.2f s; %s", len(opened), seconds, sizes or "nothing is remembered")
             for slot in self._slots.values():
                 slot.forget_inputs()
             self._stepping = True
@@ -118,36 +115,14 @@ class Tasks:
             }
 
     async def _open_slot(self, key: tuple[str, int]) -> None:
-        task = await self._open_task(key)
+        task = await self._opener.open(self._stage(key), key[1])
         slot = Slot(task, Inputs([topic.name for topic in task.stage.inputs]))
         slot.idle.set()
         slot.loop_task = asyncio.create_task(self._run(key, slot), name=f"{key[0]}-{key[1]}")
         self._slots[key] = slot
 
-    async def _open_task(self, key: tuple[str, int]) -> HostedTask:
-        stage = next(stage for stage in self._stages if stage.name == key[0])
-        wait_s = 0.05
-        while True:
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, self._open_in_thread, stage, key[1])
-            except FencedError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever failed, only another attempt from the log can help
-                logger.warning("%s-%d could not be opened, trying again: %s", *key, error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, REOPEN_WAIT_S_MAX)
-
-    def _open_in_thread(self, stage: Stage, partition: int) -> HostedTask:
-        task = self._new_task(stage, partition)
-        try:
-            task.open()
-            # Proves that the task can commit, and has Kafka warm before the first payment comes.
-            task.step(())
-            task.commit()
-        except BaseException:
-            task.close()
-            raise
-        return task
+    def _stage(self, key: tuple[str, int]) -> Stage:
+        return next(stage for stage in self._stages if stage.name == key[0])
 
     async def _close(self, slot: Slot) -> None:
         if slot.loop_task:
@@ -276,7 +251,7 @@ class Tasks:
         # before it would be lost.
         slot.reading = False
         await asyncio.get_running_loop().run_in_executor(self._pool, slot.task.close)
-        slot.task = await self._open_task(key)
+        slot.task = await self._opener.open(self._stage(key), key[1])
         slot.forget_inputs()
         if self.reseek:
             await self.reseek(

@@ -195,6 +195,9 @@ class Timeline:
                 for column in (self._serials, self._segments, self._starts, self._before):
                     del column[place]
                 del self._start_of[serial]
+                # The next serial follows from the segments held, so that one restored from them numbers alike.
+                if serial == self._serial_next - 1:
+                    self._serial_next = max(self._serials, default=-1) + 1
                 # Totals before a segment may keep what is gone from the front: only differences are read.
                 behind = min(behind, place) if place else behind - 1
             else:

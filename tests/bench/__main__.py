@@ -11,7 +11,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.bench import access, bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
+from tests.bench import (
+    access,
+    bad_input,
+    cold_start,
+    evaluate,
+    hot_merchant,
+    live,
+    months,
+    page,
+    pipeline,
+    recovery,
+    replay,
+    soak,
+    store_outage,
+)
 
 THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
 """What is read by default, in the folder that HANDBOOK_DATA names."""
@@ -101,6 +115,30 @@ BENCHES: Mapping[str, Bench] = {
         hot_merchant,
         (("--events", {"type": int, "default": 1_000_000}),),
         lambda flags: hot_merchant.run(events=flags.events),
+    ),
+    "recovery": Bench(
+        recovery,
+        (
+            RATE,
+            ("--cards", {"type": int, "default": recovery.CARDS}),
+            ("--without-broker", {"action": "store_true", "help": "let the broker be"}),
+        ),
+        lambda flags: recovery.run(rate=flags.rate, cards=flags.cards, broker=not flags.without_broker),
+    ),
+    "cold-start": Bench(
+        cold_start,
+        (("--cards", {"type": int, "default": 1_000_000}), ("--rounds", {"type": int, "default": 2})),
+        lambda flags: cold_start.run(cards=flags.cards, rounds=flags.rounds),
+    ),
+    "soak": Bench(
+        soak,
+        (("--transactions", {"type": int, "default": 1_500_000}),),
+        lambda flags: soak.run(transactions=flags.transactions),
+    ),
+    "store-outage": Bench(
+        store_outage,
+        (_seconds(60), RATE, ("--pairs", {"type": int, "default": store_outage.PAIRS})),
+        lambda flags: store_outage.run(seconds=flags.seconds, rate=flags.rate, pairs=flags.pairs),
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
     "access": Bench(access, (), _access),

@@ -16,6 +16,7 @@ HOSTS = {
     "consumers/page/serve.py": "the page's port",
     "streams/kafka_task_log.py": "a task's transactional producer",
     "streams/kafka_consumer.py": "Faust's consumer",
+    "streams/opening.py": "opens tasks in threads, and tells how far they are",
     "streams/progress.py": "the exchange of watermarks",
     "streams/slot.py": "a task's place on the event loop",
     "streams/tasks.py": "hosts tasks on an event loop, with threads that wait for Kafka",

@@ -207,7 +207,7 @@ def test_record_that_was_learned_stops_the_task() -> None:
     training = _training(3)
     assert task.open() == {}
     task.step([STAGE.read(record) for record in training])
-    assert (task.commit(), task.watermark_ms, task.entities) == ({TRAINING.name: 3}, NOW_MS + 2, 0)
+    assert (task.commit(), task.watermark_ms, task.size.entities) == ({TRAINING.name: 3}, NOW_MS + 2, 0)
     assert (task.position(TRAINING.name), task.position(MODELS.name)) == (3, None)
     with pytest.raises(FencedError):
         task.step([STAGE.read(training[1])])

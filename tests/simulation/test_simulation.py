@@ -12,7 +12,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.scheduler import Run, violations
 from tests.simulation.workers import Protocol
 
-SEEDS = 300
+SEEDS = 400
 PORT_POINTS = (
     "before fence",
     "after fence",

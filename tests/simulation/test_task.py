@@ -86,7 +86,7 @@ def test_core_exception_is_answered_and_the_batch_goes_on() -> None:
     records = [_payment(0, "A"), _payment(1, "B", amount_minor=13), _payment(2, "C")]
     task.step([task.stage.read(record) for record in records])
     assert task.commit() == {TRANSACTIONS.name: 3}
-    assert (task.position(TRANSACTIONS.name), task.position(LABELS.name), task.entities) == (3, None, 1)
+    assert (task.position(TRANSACTIONS.name), task.position(LABELS.name), task.size.entities) == (3, None, 1)
     review = decode(Decision, next(output.value for output in log.committed if output.topic is DECISIONS))
     assert isinstance(review, Decision)
     assert (review.transaction_id, review.action, review.mode) == ("B", "review", "fallback")
@@ -107,7 +107,7 @@ def test_task_goes_on_where_its_log_ends() -> None:
     task.step([task.stage.read(_payment(5, "lost"))])
     again = _opened(log)
     assert again.position(TRANSACTIONS.name) == 5
-    assert (again.counters, again.watermark_ms, again.entities) == ({"transactions": 1}, NOW_MS, 1)
+    assert (again.counters, again.watermark_ms, again.size.entities) == ({"transactions": 1}, NOW_MS, 1)
     again.step([again.stage.read(_payment(5, "A"))])
     assert again.counters["duplicates"] == 1
 

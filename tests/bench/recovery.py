@@ -1,0 +1,143 @@
+"""How long decisions pause when a worker is stopped or killed, and when the broker restarts, over all partitions."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.processes import Process, log_tail
+from deploy.system import System, read_topic
+from deploy.warm_up import warm_up
+from schemas.topics import CARD_STATE, DECISIONS, MERCHANT_STATE, TRANSACTIONS
+from streams.detector.profile import CARD, MERCHANT
+from tests.bench.state_log import fill, lives
+from tests.faults.acts import JOINED
+from tests.faults.waits import Waits, first_times, longest_s, matched
+
+SIGTERM_S_MAX = 3.0
+SIGKILL_OVER_SESSION_S_MAX = 6.0
+BROKER_S_MAX = 15.0
+SESSION_TIMEOUT_MS = 10_000
+READY_S_MAX = 120.0
+CALM_S = 8.0
+"""Between what is done to the system and what comes next: longer than anything of it lasts."""
+CARDS, MERCHANTS = 50_000, 5_000
+
+
+class Acts:
+    """What is done to a system under load, and when it was done."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.spans: dict[str, tuple[int, int]] = {}
+        """From when to when payments were published whose wait counts, ms."""
+        self.broker_back_ms = 0
+        self.exit_codes: list[int | None] = []
+
+    def during(self, name: str, act: Callable[[], None], calm_s: float) -> None:
+        """Do something, wait until it must be over, and note the span."""
+        from_ms = time.time_ns() // 1_000_000
+        act()
+        time.sleep(calm_s)
+        self.spans[name] = (from_ms, time.time_ns() // 1_000_000)
+
+    def worker(self, name: str, *, restart: bool) -> Process:
+        """Start a worker and wait until it has tasks."""
+        worker = self.system.process(name, ["streams", "worker"], restart=restart, FRAUD_WORKER_ID=name)
+        told = worker.log_path.stat().st_size if worker.log_path.exists() else 0
+        self.system.workers.append(worker.start())
+        deadline = time.monotonic() + READY_S_MAX
+        while JOINED not in worker.log_path.read_bytes()[told:]:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} did not start: {log_tail(worker.log_path)}")
+            time.sleep(0.1)
+        return worker
+
+    def stop(self, worker: Process) -> None:
+        """End a worker by SIGTERM and keep its exit code."""
+        self.exit_codes.append(worker.terminate())
+
+    def restart_broker(self) -> None:
+        """Stop the broker in order and start it again."""
+        self.system.broker.restart()
+        self.broker_back_ms = time.time_ns() // 1_000_000
+
+
+def run(*, rate: float = 200, cards: int = CARDS, broker: bool = True) -> dict[str, Any]:
+    """Let payments come while one of two workers is stopped, is back, is killed, and while the broker restarts."""
+    data_dir = Path(tempfile.mkdtemp(prefix="fraud-recovery-"))
+    try:
+        with System(data_dir, workers=0, worker_session_timeout_ms=SESSION_TIMEOUT_MS) as system:
+            warm_up(system.broker.bootstrap)
+            _fill(system, cards)
+            acts = Acts(system)
+            acts.worker("worker-1", restart=True)
+            second = acts.worker("worker-2", restart=False)
+            if not system.wait_until_ready(READY_S_MAX):
+                raise RuntimeError(f"the workers did not start: {log_tail(second.log_path)}")
+            source = system.process("producer", ["producers", "simulate", "--rate", str(rate), "--seed", "1", "--json"])
+            with source:
+                time.sleep(2 * CALM_S)
+                acts.during("sigterm", lambda: acts.stop(second), CALM_S)
+                killed: list[Process] = []
+                acts.during("join", lambda: killed.append(acts.worker("worker-2", restart=False)), CALM_S)
+                acts.during("sigkill", killed[0].kill, SESSION_TIMEOUT_MS / 1000 + CALM_S)
+                acts.during("join_again", lambda: killed.append(acts.worker("worker-2", restart=True)), CALM_S)
+                if broker:
+                    acts.during("broker", acts.restart_broker, BROKER_S_MAX + CALM_S)
+                source.terminate()
+            drained = system.wait_until_drained(READY_S_MAX)
+            for worker in system.workers:
+                if worker.running:
+                    acts.stop(worker)
+            found, published, decided = _found(system)
+            restarts = sum(worker.restarts for worker in system.workers)
+            logs = [path.read_text() for path in sorted(system.logs_dir.glob("worker-*.log"))]
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+    told = [line for log in logs for line in log.splitlines() if "] opened " in line]
+    figures = _figures(acts, found, published, decided)
+    figures |= {"cards": cards, "drained": drained, "restarted_themselves": restarts}
+    figures["opened"] = [line.partition("] ")[2] for line in told]
+    figures["holds"] = figures["holds"] and drained
+    return figures
+
+
+def _fill(system: System, cards: int) -> None:
+    until_ms = time.time_ns() // 1_000_000
+    names = (f"card_{number:08x}" for number in range(cards))
+    fill(system.settings, CARD_STATE, names, lives(CARD, payments=10, until_ms=until_ms))
+    merchants = (f"mer_filled-{number}" for number in range(cards * MERCHANTS // CARDS))
+    fill(system.settings, MERCHANT_STATE, merchants, lives(MERCHANT, payments=100, until_ms=until_ms))
+
+
+def _found(system: System) -> tuple[Waits, int, int]:
+    """Return the waits, how many different payments were published, and how many decisions were given."""
+    bootstrap = system.broker.bootstrap
+    decisions = read_topic(bootstrap, DECISIONS.name)
+    published = first_times(read_topic(bootstrap, TRANSACTIONS.name))
+    return matched(published, first_times(decisions)), len(published), len(decisions)
+
+
+def _figures(acts: Acts, found: Waits, published: int, decided: int) -> dict[str, Any]:
+    longest = {name: longest_s(found, *span) for name, span in acts.spans.items()}
+    bounds = {"sigterm": SIGTERM_S_MAX, "sigkill": SESSION_TIMEOUT_MS / 1000 + SIGKILL_OVER_SESSION_S_MAX}
+    if acts.broker_back_ms:
+        # What was published while the broker was away has waited since its return.
+        back_ms = acts.broker_back_ms
+        since = [(at_ms, min(wait_ms, at_ms + wait_ms - back_ms)) for at_ms, wait_ms in found]
+        longest["broker"] = longest_s(since, *acts.spans["broker"])
+        bounds["broker"] = BROKER_S_MAX
+    return {
+        "published": published,
+        "decided": decided,
+        "longest_pause_s": longest,
+        "longest_pause_s_before": longest_s(found, until_ms=acts.spans["sigterm"][0]),
+        "exit_codes": acts.exit_codes,
+        "bounds": {"longest_pause_s": bounds, "decided": published},
+        "holds": decided == len(found) == published
+        and all(longest[name] <= bound for name, bound in bounds.items())
+        and not any(acts.exit_codes),
+    }
