@@ -1,12 +1,15 @@
 """A thin idempotent producer: messages keyed by card, counted when they are acknowledged or lost."""
 
+from collections.abc import Mapping, Sequence
+
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
+from schemas.history import Header
 from schemas.label import Label, Outcome
 from schemas.recordings.stream import Event
 from schemas.settings import Settings
-from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS
+from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
 
 QUEUE_MESSAGES = 50_000
@@ -17,28 +20,29 @@ DELIVERY_TIMEOUT_MS = 120_000
 
 FULL_QUEUE_WAIT_S = 0.1
 
+TOPIC_OF: Mapping[type[Event], Topic] = {Transaction: TRANSACTIONS, Label: LABELS, Outcome: OUTCOMES}
+"""Where each kind of event goes."""
+
 
 class KafkaWriter:
     """Sends events, each to the topic of its kind, and keeps count. Close it to wait for what is under way.
 
-    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost.
+    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost. Where it must be
+    `gapless` nothing is sent any more after one was lost: what is in a partition is then all up to its last record.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, gapless: bool = False) -> None:
         self.delivered = 0
         self.failed = 0
         self.first_failure: str | None = None
-        self._topics = {
-            Transaction: settings.topic_prefix + TRANSACTIONS.name,
-            Label: settings.topic_prefix + LABELS.name,
-            Outcome: settings.topic_prefix + OUTCOMES.name,
-        }
+        self._topics = {kind: settings.topic_prefix + topic.name for kind, topic in TOPIC_OF.items()}
         self._producer = Producer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
                 "client.id": f"{settings.application_id}-producers",
                 "acks": "all",
                 "enable.idempotence": True,
+                "enable.gapless.guarantee": gapless,
                 # The Java client's partitioner; librdkafka's own puts most keys elsewhere.
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
@@ -48,7 +52,7 @@ class KafkaWriter:
             }
         )
 
-    def send(self, event: Event) -> bool:
+    def send(self, event: Event, headers: Sequence[Header] = ()) -> bool:
         """Hand over one message. Return False where the queue is full: it was not taken, send it again.
 
         Raises
@@ -58,7 +62,11 @@ class KafkaWriter:
         """
         try:
             self._producer.produce(
-                self._topics[type(event)], value=encode(event), key=event.card, on_delivery=self._answered
+                self._topics[type(event)],
+                value=encode(event),
+                key=event.card,
+                headers=list(headers),
+                on_delivery=self._answered,
             )
         except BufferError:
             self._producer.poll(FULL_QUEUE_WAIT_S)

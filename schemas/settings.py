@@ -75,6 +75,22 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(default=Path("data"), description="Where the embedded store keeps its files.")
 
+    def worker_group(self, *stages: str) -> str:
+        """Return the consumer group of the workers that host these stages; none named: those that decide.
+
+        >>> Settings(topic_prefix="a.").worker_group(), Settings().worker_group("learning")
+        ('a.fraud', 'fraud-learning')
+        """
+        return self.topic_prefix + "-".join((self.application_id, *stages))
+
+    def consumer_group(self, role: str) -> str:
+        """Return the consumer group of the sink or of the label join.
+
+        >>> Settings().consumer_group("sink")
+        'fraud-sink'
+        """
+        return f"{self.application_id}-{role}"
+
 
 def settings_or_exit() -> Settings:
     """Return the settings, or stop the process with one line per wrong variable."""

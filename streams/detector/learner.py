@@ -77,11 +77,15 @@ class Learner:
         self.frauds += is_fraud
 
     def snapshot(self, training_offset: int) -> ModelVersion:
-        """Return all of it under a version that only this content has; `training_offset` is the first not learned."""
+        """Return all of it under a version that only this content has; `training_offset` is the first not learned.
+
+        The offset is not part of what the version names: the same records in the same order make the same model,
+        wherever the markers of transactions lie between them.
+        """
         model = ModelVersion(
             version="unnamed",
             parent=self.parent,
-            training_offset=training_offset,
+            training_offset=0,
             records=self.records,
             frauds=self.frauds,
             learned_to_ms=self.learned_to_ms,
@@ -90,7 +94,8 @@ class Learner:
             state={"learners": {name: _state_of(model) for name, model in self._models.items()}},
             digest="",
         )
-        named = model.model_copy(update={"version": f"m-{self.records}-{digest_of(model)[:12]}"})
+        version = f"m-{self.records}-{digest_of(model)[:12]}"
+        named = model.model_copy(update={"version": version, "training_offset": training_offset})
         return named.model_copy(update={"digest": digest_of(named)})
 
     @classmethod

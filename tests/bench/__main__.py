@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.bench import bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
+from tests.bench import bad_input, bootstrap, evaluate, hot_merchant, live, months, page, pipeline, replay
 
 THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
 """What is read by default, in the folder that HANDBOOK_DATA names."""
@@ -57,6 +57,17 @@ def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
         return bad_input.run(Path(data_dir))
 
 
+def _bootstrap(flags: argparse.Namespace) -> dict[str, Any]:
+    return bootstrap.run(
+        _recording(flags, "") if flags.input else None,
+        mapping=flags.mapping,
+        label_delay=flags.label_delay,
+        history_days=flags.history,
+        live=flags.live,
+        partitions=flags.partitions,
+    )
+
+
 def _replay(flags: argparse.Namespace) -> dict[str, Any]:
     recording = _recording(flags, THREE_DAYS)
     return replay.run(recording, workers=flags.workers, label_delay=flags.label_delay, mapping=flags.mapping)
@@ -98,6 +109,21 @@ BENCHES: Mapping[str, Bench] = {
         lambda flags: hot_merchant.run(events=flags.events),
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
+    "bootstrap": Bench(
+        bootstrap,
+        (
+            (
+                "--input",
+                {"type": Path, "metavar": "FILE", "help": "default: half a day and more of simulated payments"},
+            ),
+            MAPPING,
+            ("--label-delay", {"default": "7d", "help": "of --input"}),
+            ("--history", {"type": float, "metavar": "DAYS", "help": "how much is history (default: 115 of --input)"}),
+            ("--live", {"type": int, "metavar": "N", "help": "payments compared (default: 10000, simulated 3000)"}),
+            ("--partitions", {"type": int, "default": 1, "help": "tasks of a stage; with more than one order differs"}),
+        ),
+        _bootstrap,
+    ),
     "page": Bench(
         page,
         (
