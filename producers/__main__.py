@@ -1,8 +1,8 @@
 """`python -m producers replay | import | simulate`: publish transactions, their outcomes and their labels to Kafka.
 
-The last line says what was published, with `--json` as an object. Exit status: 0 published (also when stopped by a
-signal; an import: and learned), 1 Kafka lost a message or could not be used, or an import was stopped before its end,
-2 the input or a flag cannot be used.
+The last line says what was published, with `--json` as an object. Exit status: 0 done (but for an import, also when
+stopped by a signal), 1 Kafka lost a message or could not be used, or an import was stopped before its end, 2 the input
+or a flag cannot be used.
 """
 
 import argparse
