@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiokafka.partitioner import murmur2
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -66,10 +66,13 @@ def published(settings: Settings, recording: str) -> Published:
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its public name
         for message in consumer.consume(1_000, 0.2):
-            if message.error() is not None:
-                unread -= message.error().code() == KafkaError._PARTITION_EOF  # noqa: SLF001
-            elif (number := place_in(recording, message.headers() or ())) is not None:
-                found[kinds[message.topic()], message.partition()] = number
+            error = message.error()
+            if error is not None:
+                unread -= error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
+                continue
+            headers = cast("list[Header]", message.headers() or [])
+            if (number := place_in(recording, headers)) is not None:
+                found[kinds[message.topic() or ""], message.partition() or 0] = number
     consumer.close()
     return found
 
@@ -132,7 +135,7 @@ def partitioner(partitions: int) -> Callable[[str], int]:
     """Return where Java's murmur2 puts a card.
 
     >>> partitioner(12)("card_8f14e45f")
-    3
+    1
     """
 
     @lru_cache(maxsize=200_000)

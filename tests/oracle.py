@@ -188,8 +188,8 @@ class _CardStage:
         late_ms = card.pay(transaction, amount)
         if record:
             found.differs(f"card features of {name}", {}, differences(features, record.features, loose))
-            told = (record.transaction, record.late_ms, record.mode)
-            found.differs(f"card record of {name}", (transaction, late_ms, mode), told)
+            said = (record.transaction, record.late_ms, record.mode)
+            found.differs(f"card record of {name}", (transaction, late_ms, mode), said)
 
 
 def _merchant_stage(

@@ -119,9 +119,9 @@ class Stage(ABC):
         """Return what follows when `step` raised: a dead letter, and `review` for a transaction. State is untouched."""
         detail = f"{type(error).__name__}: {error}"
         outputs = [self._dead_letter(event.record, "core_exception", detail)]
-        message, history = event.message, is_history(event.record.headers)
-        if isinstance(message, Profiled):
-            message, history = message.transaction or message.label, bool(message.mode)
+        profiled = event.message if isinstance(event.message, Profiled) else None
+        message = profiled.transaction if profiled else event.message
+        history = profiled.mode if profiled else is_history(event.record.headers)
         if isinstance(message, Transaction) and not history:
             decision = without_prediction(
                 message.transaction_id,

@@ -98,7 +98,7 @@ def test_history_is_remembered_and_predicted_like_a_live_payment_and_not_answere
 def test_live_bytes_do_not_say_that_it_is_no_history() -> None:
     """Law: a live payment's record is as long as it was before there were histories."""
     by_card, _ = Hops().take(0, payment(0))
-    assert b"mode" not in (by_card.outputs[0].value or b"")
+    assert b'"mode"' not in (by_card.outputs[0].value or b"")
 
 
 @pytest.mark.parametrize("headers", [(), HEADERS])
