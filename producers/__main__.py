@@ -82,7 +82,7 @@ def _run(
             create_topics(settings, TOPICS if is_import else (TRANSACTIONS, LABELS, OUTCOMES))
             if is_import and not flags.late and _has_decided(settings):
                 return 2, TOO_LATE
-            kafka = KafkaWriter(settings, gapless=is_import)
+            kafka = KafkaWriter(settings, patient=is_import)
             writer: Writer = kafka
             source, origin_ms = begin()
             if is_import:

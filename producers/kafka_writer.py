@@ -27,11 +27,11 @@ TOPIC_OF: Mapping[type[Event], Topic] = {Transaction: TRANSACTIONS, Label: LABEL
 class KafkaWriter:
     """Sends events, each to the topic of its kind, and keeps count. Close it to wait for what is under way.
 
-    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost. Where it must be
-    `gapless` nothing is sent any more after one was lost: what is in a partition is then all up to its last record.
+    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost. One that is
+    `patient` gives no message up while the broker is away, so what is in a partition is all up to its last record.
     """
 
-    def __init__(self, settings: Settings, *, gapless: bool = False) -> None:
+    def __init__(self, settings: Settings, *, patient: bool = False) -> None:
         self.delivered = 0
         self.failed = 0
         self.first_failure: str | None = None
@@ -42,12 +42,11 @@ class KafkaWriter:
                 "client.id": f"{settings.application_id}-producers",
                 "acks": "all",
                 "enable.idempotence": True,
-                "enable.gapless.guarantee": gapless,
                 # The Java client's partitioner; librdkafka's own puts most keys elsewhere.
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
                 "compression.type": "lz4",
-                "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "delivery.timeout.ms": 0 if patient else DELIVERY_TIMEOUT_MS,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
             }
         )

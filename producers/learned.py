@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Protocol
 
 LOOK_S = 1.0
 SAY_S = 5.0
+STILL_S = 20.0
 QUIET_S = 75.0
 """A label without its payment's features is looked up at least once a minute: what came to nothing for so long, while
 nothing else had to be done, will not be joined by waiting."""
@@ -36,16 +38,21 @@ class CatchingUp:
     """
 
     left: Mapping[str, int] = field(default_factory=dict)
-    first: tuple[float, int] | None = None
     at_s: float = 0.0
+    _most: tuple[float, int] = (0.0, -1)
+    _moved_s: float = 0.0
     _joined: int = -1
     _busy_s: float = 0.0
     _settled: int = 0
 
     def look(self, left: Mapping[str, int], *, joined: int, at_s: float) -> None:
         """Take what is left of each kind, at a time that does not go back."""
+        if left != self.left:
+            self._moved_s = at_s
+        # What the card stage has done is first more to do for the merchant stage: from the most on it is less and less.
+        if left["decided"] >= self._most[1]:
+            self._most = at_s, left["decided"]
         self.left, self.at_s = left, at_s
-        self.first = self.first or (at_s, left["decided"])
         if joined != self._joined or left["decided"] or left["stored"] or left["learned"]:
             self._joined, self._busy_s = joined, at_s
         elif not left["joined"] or at_s - self._busy_s >= QUIET_S:
@@ -73,13 +80,13 @@ class CatchingUp:
         'left: workers 800 (20/s, 1 min), sink 3, label join 2, learner 1'
         """
         told = [f"{who} {self.left[done]:,}" for done, who in WHO.items()]
-        if self.first and self.left["decided"] and self.at_s - self.first[0] >= SAY_S:
-            rate = (self.first[1] - self.left["decided"]) / (self.at_s - self.first[0])
-            told[0] += (
-                f" ({rate:.0f}/s, {-(-self.left['decided'] // max(1, round(rate * 60)))} min)"
-                if rate > 0
-                else " (nothing moves: is a worker running?)"
-            )
+        since_s, most = self._most
+        decided = self.left["decided"]
+        if self.at_s - self._moved_s >= STILL_S:
+            told.append("nothing moves: do they all run?")
+        elif 0 < decided < most and self.at_s - since_s >= SAY_S:
+            rate = (most - decided) / (self.at_s - since_s)
+            told[0] += f" ({rate:.0f}/s, {ceil(decided / rate / 60)} min)"
         return "left: " + ", ".join(told)
 
 

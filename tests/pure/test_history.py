@@ -253,7 +253,15 @@ def test_who_stops_the_wait_is_not_told_that_it_is_over() -> None:
     """Law: a wait that was stopped, or where nobody works, does not claim to be over."""
     seen, _, said = _waited(Parts({"decided": [50]}), stop_after_s=60)
     assert not seen.is_over
-    assert "is a worker running?" in said[-1]
+    assert "nothing moves" in said[-1]
+
+
+def test_it_says_how_fast_it_goes() -> None:
+    """Law: what the first stage makes for the second does not pass for standing still; from its height on it tells."""
+    _, _, said = _waited(Parts({"decided": [*range(100, 200, 10), *range(200, 0, -10), 0]}))
+    assert said[0].startswith("left: workers 150, ")
+    assert said[3].startswith("left: workers 100 (10/s, 1 min), ")
+    assert "nothing" not in "".join(said)
 
 
 def test_a_date_is_utc_unless_it_says_otherwise() -> None:
