@@ -160,8 +160,8 @@ def configuration(settings: Settings, role: str) -> dict[str, Any]:
     """
     return {
         **connection(settings),
-        "group.id": f"{settings.application_id}-{role}",
-        "client.id": f"{settings.application_id}-{role}",
+        "group.id": settings.consumer_group(role),
+        "client.id": settings.consumer_group(role),
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

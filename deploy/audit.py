@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from deploy.system import System, each_record
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision
+from schemas.history import is_history
 from schemas.topics import DECISIONS, MODELS, TRAINING, TRANSACTIONS
 from schemas.transaction import Transaction
 
@@ -22,7 +23,7 @@ class Decided(NamedTuple):
 
 @dataclass
 class Answers:
-    """What was found. A transaction is one (card, id), however often a gateway sent it."""
+    """What was found. A transaction is one (card, id), however often a gateway sent it; what is history is none."""
 
     transactions: int = 0
     decisions: int = 0
@@ -74,12 +75,13 @@ def audit_answers(system: System) -> Answers:
     for message in each_record(settings, prefix + TRANSACTIONS.name):
         transaction = decode(Transaction, message.value())
         # What is refused for its key or its time is answered as invalid, and counted with the dead letters.
-        if isinstance(transaction, DecodeFailure):
+        if isinstance(transaction, DecodeFailure) or is_history(message.headers() or ()):
             continue
         sent = (transaction.card, transaction.transaction_id)
         unasked.discard(sent)
         if sent not in decided and sent[1] not in invalid:
             missing.add(sent)
+    missing -= _in_history(system, missing)
     stored = _stored(system)
     return Answers(
         transactions=len(decided) - len(unasked) + len(missing),
@@ -96,8 +98,18 @@ def audit_answers(system: System) -> Answers:
     )
 
 
+def _in_history(system: System, missing: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return which of these payments were sent as history as well: whichever came second is a duplicate."""
+    topic, found = system.settings.topic_prefix + TRANSACTIONS.name, set[tuple[str, str]]()
+    for message in each_record(system.settings, topic) if missing else ():
+        transaction = decode(Transaction, message.value()) if is_history(message.headers() or ()) else None
+        if isinstance(transaction, Transaction):
+            found.add((transaction.card, transaction.transaction_id))
+    return found & missing
+
+
 def _stored(system: System) -> dict[str, Any]:
     return {
-        "predictions": system.query("SELECT count() AS rows FROM v_predictions")[0]["rows"],
+        "predictions": system.query("SELECT count() AS rows FROM v_predictions WHERE mode != 'history'")[0]["rows"],
         "decisions": system.query("SELECT count() AS rows FROM v_decisions")[0]["rows"],
     }

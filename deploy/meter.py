@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.connection import connection
+from schemas.history import is_history
 from schemas.settings import Settings
 from schemas.topics import DECISIONS, TRANSACTIONS, Topic
 
@@ -67,6 +68,8 @@ class Meter:
         return thread
 
     def _on_transaction(self, message: Any) -> None:
+        if is_history(message.headers() or ()):  # nobody will be answered
+            return
         self.published += 1
         at_ms = message.timestamp()[1]
         self.first_published_ms = self.first_published_ms or at_ms

@@ -19,10 +19,10 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy.broker import Broker
-from deploy.observer import Observer
 from deploy.processes import Process, bound, log_tail
 from deploy.security import ADMIN, principal_of
 from schemas.connection import connection
+from schemas.observer import Observer
 from schemas.settings import Settings
 from schemas.topics_to_kafka import create_topics
 from streams.detector.state import Size
@@ -198,17 +198,19 @@ class System:
 
     def wait_until_learned(self, timeout_s: float) -> bool:
         """Wait until the learner has learned all that is in the training log; False when it took too long."""
-        return self._wait(self._observer.learned, timeout_s)
+        return self._wait(lambda: self._observer.left("learned") == 0, timeout_s)
 
     def lag(self) -> int:
         """Return how many offsets the workers have still to process."""
-        return self._observer.lag()
+        return self._observer.left()
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait until every task is open and has told where it is, and the store reads; False when it took too long."""
-        return self._wait(lambda: self._store_reads() and min(self._observer.committed().values()) >= 0, timeout_s)
+        return self._wait(lambda: self.store_reads and min(self._observer.committed().values()) >= 0, timeout_s)
 
-    def _store_reads(self) -> bool:
+    @property
+    def store_reads(self) -> bool:
+        """Whether the store's process, if there is one, has been given what to read."""
         if self.store is None:
             return True
         told = self.store.log_path.read_bytes()[self._store_log_start :]

@@ -1,7 +1,8 @@
-"""`python -m producers replay | simulate`: publish transactions, their outcomes and their labels to Kafka.
+"""`python -m producers replay | import | simulate`: publish transactions, their outcomes and their labels to Kafka.
 
-The last line says what was published, with `--json` as an object. Exit status: 0 published (also when stopped by a
-signal), 1 Kafka lost a message or could not be used, 2 the input or a flag cannot be used.
+The last line says what was published, with `--json` as an object. Exit status: 0 done (but for an import, also when
+stopped by a signal), 1 Kafka lost a message or could not be used, or an import was stopped before its end, 2 the input
+or a flag cannot be used.
 """
 
 import argparse
@@ -10,26 +11,35 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
-from itertools import islice, takewhile
-from pathlib import Path
+from itertools import chain, islice, takewhile
 from types import FrameType
+from typing import Any
 
 from confluent_kafka import KafkaException
 
 from producers.aftermath import Reporting
-from producers.duration import duration_ms
 from producers.events_to_file import TruthWriter
 from producers.events_to_kafka import Report, Writer, publish
+from producers.flags import command_line
+from producers.kafka_history import HistoryWriter, partitioner, published, recording_of
 from producers.kafka_writer import KafkaWriter
+from producers.learned import CatchingUp, wait_until_learned
 from producers.pace import Pace
 from producers.world import World, cases
+from schemas.observer import Observer
 from schemas.recordings.mapping import RecordingError
 from schemas.recordings.stream import Case, Stream
 from schemas.settings import Settings, settings_or_exit
-from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS
+from schemas.topics import LABELS, OUTCOMES, TOPICS, TRANSACTIONS
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
+
+TOO_LATE = (
+    "payments were answered here already, and a history counts for those that come after it: import it before the first"
+    " one, into topics of its own (FRAUD_TOPIC_PREFIX), or say --late: then what is older counts as late"
+)
+AGAIN = "run the same command again: it goes on where this one stopped"
 
 Begin = Callable[[], tuple[Iterator[Case], int | None]]
 """Starts a source: its cases, and the event time that is due at once (None: the first event's)."""
@@ -37,38 +47,61 @@ Begin = Callable[[], tuple[Iterator[Case], int | None]]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    flags = _parser().parse_args(arguments)
+    flags = command_line().parse_args(arguments)
     settings = settings_or_exit()
     report = Report()
+    stopping = _stop_on_signals()
     try:
-        begin, pace = _replay(flags, settings) if flags.command == "replay" else _simulate(flags)
+        begin, pace = _simulate(flags) if flags.command == "simulate" else _recorded(flags, settings)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    status, complaint = _run(flags, settings, begin, pace, report)
+    status, complaint = _run(flags, settings, begin, pace, report, stopping)
+    told, sentence = asdict(report), _sentence(report)
+    if flags.command == "import" and not status:
+        status, complaint, learning = _learned(flags, settings, stopping)
+        told |= learning
+        sentence += f"; {report.skipped} of all that had been published before"
     if complaint:
-        sys.stderr.write(f"{complaint}\n")
-    sys.stdout.write(f"{json.dumps(asdict(report)) if flags.json else _sentence(report)}\n")
+        _say(complaint)
+    sys.stdout.write(f"{json.dumps(told) if flags.json else sentence}\n")
     return status
 
 
 def _run(
-    flags: argparse.Namespace, settings: Settings, begin: Begin, pace: Pace, report: Report
+    flags: argparse.Namespace,
+    settings: Settings,
+    begin: Begin,
+    pace: Pace,
+    report: Report,
+    stopping: Callable[[], bool],
 ) -> tuple[int, str | None]:
+    is_import = flags.command == "import"
     try:
         with ExitStack() as open_files:
-            create_topics(settings, (TRANSACTIONS, LABELS, OUTCOMES))
-            kafka = KafkaWriter(settings)
+            create_topics(settings, TOPICS if is_import else (TRANSACTIONS, LABELS, OUTCOMES))
+            if is_import and not flags.late and _has_decided(settings):
+                return 2, TOO_LATE
+            kafka = KafkaWriter(settings, patient=is_import)
             writer: Writer = kafka
-            stopping = _stop_on_signals()
             source, origin_ms = begin()
+            if is_import:
+                writer, source = _as_history(flags, settings, kafka, source)
             if flags.truth:
                 # Line by line, so that who reads along sees each, and a killed run has told all it published.
                 file = open_files.enter_context(flags.truth.open("w", 1, encoding="utf-8"))
                 writer = keeper = TruthWriter(kafka, file)
                 source = keeper.watch(source)
-            stream = Stream(islice(source, flags.limit), labels_to_the_end=flags.labels_to_the_end)
-            publish(stream, writer, pace, report=report, origin_ms=origin_ms, stopping=stopping)
+            stream = Stream(
+                _limited(source, flags.limit, flags.from_ms or 0),
+                labels_to_the_end=flags.labels_to_the_end,
+                from_ms=flags.from_ms,
+                until_ms=flags.until,
+            )
+            publish(
+                stream, writer, pace, report=report, origin_ms=origin_ms, stopping=stopping, expected=_expected(flags)
+            )
+            report.skipped = writer.skipped if isinstance(writer, HistoryWriter) else 0
     except RecordingError as error:
         return 2, str(error)
     except TopicMismatchError as error:
@@ -82,7 +115,61 @@ def _run(
     return (1, f"{report.failed} messages were not delivered: {kafka.first_failure}") if report.failed else (0, None)
 
 
-def _replay(flags: argparse.Namespace, settings: Settings) -> tuple[Begin, Pace]:
+def _has_decided(settings: Settings) -> bool:
+    with closing(Observer(settings)) as observer:
+        return observer.has_decided()
+
+
+def _as_history(
+    flags: argparse.Namespace, settings: Settings, kafka: KafkaWriter, source: Iterator[Case]
+) -> tuple[HistoryWriter, Iterator[Case]]:
+    """Return the writer of a history, which goes on behind what is there of it, and the source from its beginning."""
+    first = list(islice(source, 1))
+    recording = recording_of(flags.label_delay, first)
+    there = published(settings, recording)
+    return HistoryWriter(kafka, recording, there, partitioner(settings.partitions)), chain(first, source)
+
+
+def _limited(source: Iterator[Case], limit: int | None, from_ms: int) -> Iterator[Case]:
+    """Give cases until so many are of that time or later: those before have labels that come later."""
+    counted = 0
+    for case in source:
+        counted += case.transaction.event_time_ms >= from_ms
+        if limit is not None and counted > limit:
+            return
+        yield case
+
+
+def _expected(flags: argparse.Namespace) -> int | None:
+    """Return how many transactions will be published at most, where that is known."""
+    if flags.command == "simulate" or flags.query or flags.until or flags.from_ms:
+        return flags.limit or None
+    from schemas.recordings.file_to_rows import rows_of  # noqa: PLC0415 - as below
+
+    rows = rows_of(flags.file)
+    return min(rows, flags.limit) if flags.limit else rows
+
+
+def _learned(
+    flags: argparse.Namespace, settings: Settings, stopping: Callable[[], bool]
+) -> tuple[int, str | None, dict[str, Any]]:
+    """Wait until a history that was published is learned; return status, complaint and what is reported of it."""
+    seen = CatchingUp()
+    if not flags.no_wait and not stopping():
+        _say("published; now it is decided, stored, joined and learned")
+        try:
+            with closing(Observer(settings)) as parts:
+                seen = wait_until_learned(parts, say=_say, stopping=stopping, now_s=time.monotonic, sleep=time.sleep)
+        except KafkaException as error:
+            return 1, f"Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}; {AGAIN}", {"learned": False}
+    told = {"learned": seen.is_over, "labels_waiting": seen.labels_waiting}
+    if stopping() and not seen.is_over:
+        return 1, f"stopped before its end; {AGAIN}", told
+    waiting = f"about {seen.labels_waiting} labels wait for a payment that is not stored"
+    return 0, waiting if seen.labels_waiting else None, told
+
+
+def _recorded(flags: argparse.Namespace, settings: Settings) -> tuple[Begin, Pace]:
     # Here, because only a recording needs pandas, which takes a second and a half to import.
     from schemas.recordings import recording  # noqa: PLC0415
     from schemas.recordings.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
@@ -142,6 +229,11 @@ def _stop_on_signals() -> Callable[[], bool]:
     return lambda: bool(received)
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def _sentence(report: Report) -> str:
     return (
         f"{report.transactions} transactions, {report.labels} labels and {report.outcomes} outcomes in"
@@ -149,95 +241,6 @@ def _sentence(report: Report) -> str:
         f" {report.labels_pending} labels and {report.outcomes_pending} outcomes not due yet,"
         f" {report.failed} messages failed"
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m producers", description="Publish transactions, their outcomes and labels."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    replay = commands.add_parser("replay", help="a recorded CSV or Parquet file, or the result of a ClickHouse query")
-    _replay_flags(replay)
-    simulate = commands.add_parser("simulate", help="shoppers and fraudsters, from now on or from --start-ms")
-    _simulate_flags(simulate)
-    for command in (replay, simulate):
-        command.add_argument("--limit", type=_count, help="most transactions to publish")
-        command.add_argument(
-            "--labels-to-the-end", action="store_true", help="also publish labels and outcomes not due at the end"
-        )
-        command.add_argument("--json", action="store_true", help="report as an object")
-    return parser
-
-
-def _replay_flags(replay: argparse.ArgumentParser) -> None:
-    recorded = replay.add_mutually_exclusive_group(required=True)
-    recorded.add_argument("file", type=Path, nargs="?", help="CSV, or Parquet where it ends in .parquet")
-    recorded.add_argument(
-        "--query",
-        metavar="SELECT",
-        help="in order of time; asked of FRAUD_CLICKHOUSE_URL, or of the embedded store in FRAUD_DATA_DIR",
-    )
-    replay.add_argument(
-        "--mapping", required=True, help="a shipped name (handbook, predictions) or a TOML file: column to field"
-    )
-    replay.add_argument("--label-delay", type=_duration, default="7d", help="a label comes so long after (default 7d)")
-    replay.set_defaults(truth=None)
-    pace = replay.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=float, help="times as fast as it happened")
-    pace.add_argument("--rate", type=float, help="transactions per second, whatever their times")
-    pace.add_argument("--flat-out", action="store_true", help="as fast as it goes (the default)")
-
-
-def _simulate_flags(simulate: argparse.ArgumentParser) -> None:
-    simulate.add_argument("--rate", type=float, default=50, help="transactions per second of event time (default 50)")
-    simulate.add_argument("--seconds", type=float, default=float("inf"), help="of event time (default: endless)")
-    simulate.add_argument("--seed", type=int, default=1, help="the same seed gives the same people (default 1)")
-    simulate.add_argument("--cards", type=int, default=10_000, help="(default 10000)")
-    simulate.add_argument("--merchants", type=int, default=2_000, help="(default 2000)")
-    simulate.add_argument("--fraud-rate", type=float, default=0.01, help="share of fraud (default 0.01)")
-    simulate.add_argument("--daily-rhythm", action="store_true", help="fewer at night; --rate is the mean of a day")
-    simulate.add_argument("--flat-out", action="store_true", help="do not keep to real time")
-    simulate.add_argument("--start-ms", type=_time_ms, help="event time of the start (default: now)")
-    simulate.add_argument(
-        "--truth", type=Path, metavar="FILE", help="write what each published transaction is, as JSON lines"
-    )
-    later = simulate.add_argument_group("what becomes of a payment, and what is said of it")
-    later.add_argument(
-        "--outcomes", action=argparse.BooleanOptionalAction, default=True, help="publish outcomes (default: yes)"
-    )
-    later.add_argument("--capture-delay", type=_duration, default="30s", help="payment to capture (default 30s)")
-    later.add_argument("--label-delay", type=_duration, default="60s", help="mean, payment to label (default 60s)")
-    later.add_argument(
-        "--label-delay-spread", type=float, default=0.0, help="standard deviation over the mean (default 0: exact)"
-    )
-    later.add_argument("--label-coverage", type=float, default=1.0, help="share of frauds ever reported (default 1)")
-    later.add_argument("--label-noise", type=float, default=0.0, help="share of labels that are wrong (default 0)")
-    later.add_argument(
-        "--label-reversals", type=float, default=0.0, help="share of wrong chargebacks overturned later (default 0)"
-    )
-    later.add_argument(
-        "--legitimate-share", type=float, default=0.3, help="of honest payments that stand, labelled (default 0.3)"
-    )
-
-
-def _duration(text: str) -> int:
-    try:
-        return duration_ms(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count")
-    return int(text)
-
-
-def _time_ms(text: str) -> int:
-    """Milliseconds since 1970; what is no time of this century is refused before anything is published."""
-    if not (text.isdecimal() and 946_684_800_000 <= int(text) < 4_000_000_000_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time in ms since 1970, such as 1522540800000")
-    return int(text)
 
 
 if __name__ == "__main__":

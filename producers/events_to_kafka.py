@@ -37,9 +37,10 @@ class Writer(Protocol):
 class Report:
     """What was published: events handed to Kafka, of which `failed` were not acknowledged.
 
-    Labels and outcomes are `pending` where their time had not come, although their transaction was published.
-    `seconds` is real time until the last acknowledgement, `rate` transactions per second of it, `behind_s_max` the
-    latest that an event was sent after it was due.
+    Labels and outcomes are `pending` where their time had not come, although their transaction was published. `skipped`
+    events of a history are counted with the others, and were published by an earlier run. `seconds` is real time until
+    the last acknowledgement, `rate` transactions per second of it, `behind_s_max` the latest that an event was sent
+    after it was due.
     """
 
     transactions: int = 0
@@ -48,6 +49,7 @@ class Report:
     outcomes: int = 0
     outcomes_pending: int = 0
     failed: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     rate: float = 0.0
     first_event_ms: int | None = None
@@ -72,17 +74,19 @@ def publish(
     origin_ms: int | None = None,
     stopping: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
+    expected: int | None = None,
 ) -> None:
     """Send the stream's events when they are due, until it ends or `stopping`, then wait for the acknowledgements.
 
-    `origin_ms` is the event time that is due at the start; without it, the first event's. The report is filled in as
+    `origin_ms` is the event time that is due at the start; without it, the first event's. `expected` transactions tell
+    the display when it will end. The report is filled in as
     far as it went, also where the stream or the writer raises.
     """
     run = _Run(writer, pace, report, stopping, clock or Clock())
     start_s = run.clock.now_s()
     in_hand: Event | None = None
     try:
-        with tqdm(unit=" transactions", unit_scale=True, disable=None) as bar:
+        with tqdm(total=expected, unit=" transactions", unit_scale=True, disable=None) as bar:
             for event_ms, event in stream:
                 in_hand = event
                 origin_ms = event_ms if origin_ms is None else origin_ms

@@ -1,13 +1,16 @@
 """A thin idempotent producer: messages keyed by card, counted when they are acknowledged or lost."""
 
+from collections.abc import Mapping, Sequence
+
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
 from schemas.connection import connection
+from schemas.history import Header
 from schemas.label import Label, Outcome
 from schemas.recordings.stream import Event
 from schemas.settings import Settings
-from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS
+from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
 
 QUEUE_MESSAGES = 50_000
@@ -18,22 +21,22 @@ DELIVERY_TIMEOUT_MS = 120_000
 
 FULL_QUEUE_WAIT_S = 0.1
 
+TOPIC_OF: Mapping[type[Event], Topic] = {Transaction: TRANSACTIONS, Label: LABELS, Outcome: OUTCOMES}
+"""Where each kind of event goes."""
+
 
 class KafkaWriter:
     """Sends events, each to the topic of its kind, and keeps count. Close it to wait for what is under way.
 
-    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost.
+    `delivered` and `failed` grow as the broker answers; `first_failure` says why the first was lost. One that is
+    `patient` gives no message up while the broker is away, so what is in a partition is all up to its last record.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, patient: bool = False) -> None:
         self.delivered = 0
         self.failed = 0
         self.first_failure: str | None = None
-        self._topics = {
-            Transaction: settings.topic_prefix + TRANSACTIONS.name,
-            Label: settings.topic_prefix + LABELS.name,
-            Outcome: settings.topic_prefix + OUTCOMES.name,
-        }
+        self._topics = {kind: settings.topic_prefix + topic.name for kind, topic in TOPIC_OF.items()}
         self._producer = Producer(
             {
                 **connection(settings),
@@ -44,12 +47,12 @@ class KafkaWriter:
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
                 "compression.type": "lz4",
-                "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "delivery.timeout.ms": 0 if patient else DELIVERY_TIMEOUT_MS,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
             }
         )
 
-    def send(self, event: Event) -> bool:
+    def send(self, event: Event, headers: Sequence[Header] = ()) -> bool:
         """Hand over one message. Return False where the queue is full: it was not taken, send it again.
 
         Raises
@@ -59,7 +62,11 @@ class KafkaWriter:
         """
         try:
             self._producer.produce(
-                self._topics[type(event)], value=encode(event), key=event.card, on_delivery=self._answered
+                self._topics[type(event)],
+                value=encode(event),
+                key=event.card,
+                headers=list(headers),
+                on_delivery=self._answered,
             )
         except BufferError:
             self._producer.poll(FULL_QUEUE_WAIT_S)

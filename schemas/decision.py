@@ -1,6 +1,6 @@
 """What was said about a transaction: the public answer, and the full record behind it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,11 +33,17 @@ class Profiled(Message):
         default=0, description="How far behind the newest event of its card this one was, in event time."
     )
     rates_version: str = Field(default="", description="The rate table its amounts were compared by.")
+    mode: Literal["history"] | None = Field(
+        default=None, description="Given where the transaction is history: remembered, and answered to nobody."
+    )
     positions: Positions
 
 
 class Prediction(Message):
-    """Everything a decision was made from, enough to make it again."""
+    """Everything a decision was made from, enough to make it again.
+
+    In mode `history` it is what would have been decided: nobody was answered.
+    """
 
     transaction: Transaction
     features: Features

@@ -126,6 +126,22 @@ class Settings(BaseSettings):
             raise ValueError(complaint)
         return self
 
+    def worker_group(self, *stages: str) -> str:
+        """Return the consumer group of the workers that host these stages; none named: those that decide.
+
+        >>> Settings(topic_prefix="a.").worker_group(), Settings().worker_group("learning")
+        ('a.fraud', 'fraud-learning')
+        """
+        return self.topic_prefix + "-".join((self.application_id, *stages))
+
+    def consumer_group(self, role: str) -> str:
+        """Return the consumer group of the sink or of the label join.
+
+        >>> Settings().consumer_group("sink")
+        'fraud-sink'
+        """
+        return f"{self.application_id}-{role}"
+
 
 _TLS_FILES = ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
 

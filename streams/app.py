@@ -78,9 +78,8 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
 
     Whoever hosts the same stages is one group, so that a learner that restarts takes no partition from a decider.
     """
-    group = settings.application_id if tuple(names) == DECIDING else "-".join((settings.application_id, *names))
     app = App(
-        f"{settings.topic_prefix}{group}",
+        settings.worker_group(*(() if tuple(names) == DECIDING else names)),
         broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap.split(",")],
         broker_credentials=credentials(settings),
         autodiscover=False,

@@ -16,6 +16,7 @@ from typing import Any
 from deploy.system import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
+from schemas.history import is_history
 from schemas.label import Label
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRANSACTIONS
@@ -40,6 +41,7 @@ class Audit:
     decisions: int = 0
     predictions: int = 0
     lost: int = 0
+    history: int = 0
     repeated: int = 0
     differing: int = 0
     duplicates: int = 0
@@ -62,7 +64,17 @@ class Audit:
     def figures(self) -> dict[str, Any]:
         """Return the counts and the lateness of the merchant stage's events, in event time."""
         late = sorted(self.lateness_ms) or [0]
-        kept = ("transactions", "decisions", "predictions", "lost", "repeated", "differing", "duplicates", "refused")
+        kept = (
+            "transactions",
+            "history",
+            "decisions",
+            "predictions",
+            "lost",
+            "repeated",
+            "differing",
+            "duplicates",
+            "refused",
+        )
         return {name: getattr(self, name) for name in (*kept, "dead_letters", "labels", "known_fraud_hits")} | {
             "modes": dict(self.modes),
             "merchant_lateness_ms": {
@@ -90,7 +102,7 @@ def audit(settings: Settings) -> Audit:
     predictions = [(message.partition(), _decoded(Prediction, message.value())) for message in records[PREDICTIONS]]
     decisions = [_decoded(Decision, message.value()) for message in records[DECISIONS]]
     _merchant_stage(profiled, predictions, documents, found)
-    _answers(cards.expected_ids, predictions, decisions, found)
+    _answers(cards.expected_ids, cards.history_ids, predictions, decisions, found)
     _waiting(cards.accepted, records[LABELS_WAITING], found)
     found.dead_letters = len(read_topic(settings, settings.topic_prefix + DEAD_LETTERS.name))
     return found
@@ -103,6 +115,7 @@ class _CardStage:
         self, settings: Settings, profiled: list[tuple[int, int, Profiled]], documents: Documents, found: Audit
     ) -> None:
         self.expected_ids: set[Identity] = set()
+        self.history_ids: set[Identity] = set()
         self.accepted: list[Label] = []
         self._stage = stages_of(settings, ["card"], InForce(shipped_policy(), shipped_rates()))[0]
         self._documents = documents
@@ -126,6 +139,7 @@ class _CardStage:
             self._apply_labels(partition, 2**62)
         self._found.differs("profiled records of nothing", 0, len(self._by_origin))
         self._found.transactions = len(self.expected_ids)
+        self._found.history = len(self.history_ids)
 
     def _apply_labels(self, partition: int, before: int) -> None:
         found, waiting = self._found, self._labels_of[partition]
@@ -159,7 +173,8 @@ class _CardStage:
             found.duplicates += 1
             found.differs(f"repeat of {name}", None, record)
             return
-        self.expected_ids.add((transaction.card, name))
+        mode = "history" if is_history(event.record.headers) else None
+        (self.history_ids if mode else self.expected_ids).add((transaction.card, name))
         rates = self._documents.rates.get(record.rates_version if record else shipped_rates().version)
         exact = exact_base_amount(transaction, rates) if rates else None
         amount = None if exact is None else round(exact)
@@ -173,7 +188,8 @@ class _CardStage:
         late_ms = card.pay(transaction, amount)
         if record:
             found.differs(f"card features of {name}", {}, differences(features, record.features, loose))
-            found.differs(f"card record of {name}", (transaction, late_ms), (record.transaction, record.late_ms))
+            said = (record.transaction, record.late_ms, record.mode)
+            found.differs(f"card record of {name}", (transaction, late_ms, mode), said)
 
 
 def _merchant_stage(
@@ -205,6 +221,7 @@ def _merchant_stage(
         for each in by_origin.pop((partition, offset), []):
             actual = (each.transaction, each.late_ms, each.rates_version, each.positions)
             found.differs(f"prediction of {name}", (*expected, positions), actual)
+            found.differs(f"history of {name}", record.mode == "history", each.mode == "history")
             found.differs(f"features of {name}", {}, differences(features, each.features, loose))
             for what, right, wrong in documents.differences(each):
                 found.differs(f"{what} of {name}", right, wrong)
@@ -228,11 +245,12 @@ def first_appearances(waiting: Iterable[Any]) -> list[Any]:
 
 def _answers(
     expected_ids: set[Identity],
+    history_ids: set[Identity],
     predictions: list[tuple[int, Prediction]],
     decisions: list[Decision],
     found: Audit,
 ) -> None:
-    """Each transaction has one prediction and one decision, and they say the same."""
+    """Each transaction has one prediction and one decision, and they say the same; what is history has no decision."""
     found.predictions = len(predictions)
     for _, prediction in predictions:
         identity = (prediction.transaction.card, prediction.transaction.transaction_id)
@@ -246,7 +264,7 @@ def _answers(
         found.repeated += identity in decided
         decided[identity] = decision
     found.decisions = len(decided)
-    found.lost = len(expected_ids - decided.keys()) + len(expected_ids - found.predicted.keys())
+    found.lost = len(expected_ids - decided.keys()) + len((expected_ids | history_ids) - found.predicted.keys())
     found.differs("answers to nothing", set(), decided.keys() - expected_ids)
     for identity in decided.keys() & found.predicted.keys():
         found.differs(f"decision of {identity}", _said(found.predicted[identity]), _said(decided[identity]))

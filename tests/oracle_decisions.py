@@ -64,7 +64,7 @@ class Documents:
         reasons = [(rule.name, rule.text, None) for rule in hits]
         found: list[Difference] = [("rules", tuple(rule.name for rule in hits), prediction.rule_hits)]
         if prediction.model_version is None:
-            found.append(("answer of rules", ("rules_only", None, None), _answer(prediction)))
+            found.append(("answer of rules", (_mode(prediction, "rules_only"), None, None), _answer(prediction)))
             found.append(("reasons", reasons, _reasons(prediction)))
         else:
             found += self._by_model(prediction, policy)
@@ -78,7 +78,7 @@ class Documents:
         model = self.models.get(prediction.model_version or "")
         if model is None:
             return [("model", "one that was published", prediction.model_version)]
-        found: list[Difference] = [("mode", "normal", prediction.mode)]
+        found: list[Difference] = [("mode", _mode(prediction, "normal"), prediction.mode)]
         needs = policy.model_needs
         knows = (model.records >= needs.records, model.frauds >= needs.frauds)
         found.append(("model knows enough", (True, True), knows))
@@ -102,6 +102,11 @@ def documents_of(settings: Settings) -> Documents:
         return [message.value() for message in read_topic(settings, settings.topic_prefix + topic.name)]
 
     return Documents(values(POLICIES), values(RATES), values(MODELS))
+
+
+def _mode(prediction: Prediction, live: str) -> str:
+    """Return the mode: that a payment is history says its record, and the oracle of the merchant stage asks for it."""
+    return prediction.mode if prediction.mode == "history" else live
 
 
 def _answer(prediction: Prediction) -> tuple[object, ...]:

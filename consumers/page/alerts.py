@@ -13,7 +13,7 @@ SELECT toUnixTimestamp64Milli(event_time) AS event_ms, action, mode,
     transaction_id, card, merchant, amount_minor, currency, score, reason_texts, model_version,
     record_partition, record_offset
 FROM predictions
-WHERE action IN ('block', 'review', 'step_up')
+WHERE action IN ('block', 'review', 'step_up') AND mode != 'history'
 ORDER BY decided_at DESC, record_partition, record_offset
 LIMIT 60
 """

@@ -20,7 +20,7 @@ LENGTHS_MS = (7 * 86_400_000, 86_400_000, 3_600_000)
 RANGE = """
 SELECT count() AS payments, toUnixTimestamp64Milli(min(decided_at)) AS first_ms,
     toUnixTimestamp64Milli(max(decided_at)) AS last_ms
-FROM predictions
+FROM predictions WHERE mode != 'history'
 """
 
 # Chosen by a hash, not by order of storing, which would be by card. A record that was stored twice counts once.
@@ -29,6 +29,7 @@ SELECT mapKeys(features) AS names, mapValues(features) AS numbers, record_partit
 FROM predictions
 WHERE decided_at >= fromUnixTimestamp64Milli({since_ms:Int64})
     AND decided_at < fromUnixTimestamp64Milli({until_ms:Int64})
+    AND mode != 'history'
 ORDER BY cityHash64(card, transaction_id)
 LIMIT 5000
 """

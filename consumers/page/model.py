@@ -8,7 +8,7 @@ from consumers.page.query import Query, rows
 from consumers.page.ranking import Ranking, ranking
 
 NOW = """
-SELECT model_version, policy_version, mode FROM predictions
+SELECT model_version, policy_version, mode FROM predictions WHERE mode != 'history'
 ORDER BY decided_at DESC, record_partition, record_offset LIMIT 1
 """
 

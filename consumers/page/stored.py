@@ -5,14 +5,16 @@ from typing import Any
 
 from consumers.page.query import Query, rows
 
+_OF_PREDICTIONS = "SELECT count() AS n, toUnixTimestamp64Milli(max(decided_at)) AS newest_ms FROM v_predictions"
 CONTENTS = (
-    ("predictions", "SELECT count() AS n, toUnixTimestamp64Milli(max(decided_at)) AS newest_ms FROM v_predictions"),
+    ("predictions", f"{_OF_PREDICTIONS} WHERE mode != 'history'"),
+    ("history", f"{_OF_PREDICTIONS} WHERE mode = 'history'"),
     ("decisions", "SELECT count() AS n, toUnixTimestamp64Milli(max(decided_at)) AS newest_ms FROM v_decisions"),
     ("labels", "SELECT count() AS n, toUnixTimestamp64Milli(max(stored_at)) AS newest_ms FROM v_labels"),
     ("models", "SELECT count() AS n, toUnixTimestamp64Milli(max(published_at)) AS newest_ms FROM v_models"),
     ("dead letters", "SELECT count() AS n, toUnixTimestamp64Milli(max(sent_at)) AS newest_ms FROM v_dead_letters"),
 )
-"""What is counted, and the time at which its newest was written to Kafka."""
+"""What is counted, and the time at which its newest was written to Kafka. History has predictions alone."""
 
 REASONS = """
 SELECT reason, stage, count() AS letters, toUnixTimestamp64Milli(max(sent_at)) AS newest_ms

@@ -42,7 +42,8 @@ class Stream:
 
     A label or an outcome comes out where the stream's event time first reaches its own. Where the cases end, those that
     are not due yet stay behind and are counted in `labels_pending` and `outcomes_pending`; with `labels_to_the_end`
-    they all come out as well.
+    they all come out as well. Of all that, what is before `from_ms` or not before `until_ms` is left out: two streams
+    of the same cases, one until a time and one from it, give together what one without bounds gives.
 
     >>> paid = {"card": "card_a", "merchant": "mer_b"}
     >>> at = 1_522_540_800_000
@@ -61,9 +62,18 @@ class Stream:
     (1, 0)
     """
 
-    def __init__(self, cases: Iterable[Case], *, labels_to_the_end: bool = False) -> None:
+    def __init__(
+        self,
+        cases: Iterable[Case],
+        *,
+        labels_to_the_end: bool = False,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
+    ) -> None:
         self._cases = cases
         self._labels_to_the_end = labels_to_the_end
+        self._from_ms = from_ms
+        self._until_ms = until_ms
         self._waiting: list[tuple[int, int, Label | Outcome]] = []
         self._waited = 0
 
@@ -85,6 +95,15 @@ class Stream:
         ValueError
             A transaction is older than the one before it, or a label or an outcome is older than its transaction.
         """
+        for event_ms, event in self._all():
+            if self._until_ms is not None and event_ms >= self._until_ms:
+                if not isinstance(event, Transaction):
+                    self._wait(event_ms, event, event_ms)
+                return
+            if self._from_ms is None or event_ms >= self._from_ms:
+                yield event_ms, event
+
+    def _all(self) -> Iterator[TimedEvent]:
         waiting = self._waiting
         now_ms = 0
         for case in self._cases:

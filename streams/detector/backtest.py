@@ -82,4 +82,4 @@ class Backtest:
         """Learn an example; at every so manieth, let what was learned decide."""
         self.learner.learn_cells(example.cells, is_fraud=example.is_fraud, weight=example.weight)
         if self.learner.records % self._snapshot_records == 0:
-            self.scorer = scorer_of_own(self.learner.unnamed_snapshot(self.learner.records))
+            self.scorer = scorer_of_own(self.learner.unnamed_snapshot())

@@ -3,6 +3,7 @@
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Profiled
 from schemas.fields import Positions
+from schemas.history import HISTORY, is_history
 from schemas.label import Label
 from schemas.learning import RateTable
 from schemas.topics import CARD_STATE, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
@@ -51,17 +52,19 @@ class CardStage(EntityStage):
         seen = pay_by_card(state, message, rates)
         if seen.duplicate:
             return Step((), ("duplicates",))
+        history = is_history(event.record.headers)
         profiled = Profiled.of_valid(
             transaction=message,
             features=seen.features,
             late_ms=seen.late_ms,
             rates_version=rates.version,
+            mode=HISTORY if history else None,
             positions=positions,
         )
         output = Output(PROFILED, message.merchant.encode(), encode(profiled))
         state.apply(message.card, seen.changes)
         late, unpriced = ("late",) * bool(seen.late_ms), ("without_rate",) * (AMOUNT not in seen.features)
-        return Step((output,), ("transactions", *late, *unpriced))
+        return Step((output,), (HISTORY if history else "transactions", *late, *unpriced))
 
     def _report(self, state: State, label: Label, partition: int, positions: Positions) -> Step:
         seen = state.profile(label.card).report(label)

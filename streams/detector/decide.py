@@ -63,8 +63,9 @@ def predict(
     in_force: InForce,
     rates_version: str,
     code_version: str,
+    mode: Mode | None = None,
 ) -> Prediction:
-    """Return the full record of a decision."""
+    """Return the full record of a decision; a given mode stands for that in which it was made."""
     judgement = judge(features, in_force)
     return Prediction.of_valid(
         transaction=transaction,
@@ -78,7 +79,7 @@ def predict(
         rule_hits=judgement.rule_hits,
         score=judgement.score,
         probability=judgement.probability,
-        mode=judgement.mode,
+        mode=mode or judgement.mode,
         action=judgement.action,
         reasons=judgement.reasons,
     )

@@ -80,17 +80,22 @@ class Learner:
         self.frauds += is_fraud
 
     def snapshot(self, training_offset: int) -> ModelVersion:
-        """Return all of it under a version that only this content has; `training_offset` is the first not learned."""
-        model = self.unnamed_snapshot(training_offset)
-        named = model.model_copy(update={"version": f"m-{self.records}-{digest_of(model)[:12]}"})
+        """Return all of it under a version that only this content has; `training_offset` is the first not learned.
+
+        The offset is not part of what the version names: the same records in the same order make the same model,
+        wherever the markers of transactions lie between them.
+        """
+        model = self.unnamed_snapshot()
+        version = f"m-{self.records}-{digest_of(model)[:12]}"
+        named = model.model_copy(update={"version": version, "training_offset": training_offset})
         return named.model_copy(update={"digest": digest_of(named)})
 
-    def unnamed_snapshot(self, training_offset: int) -> ModelVersion:
-        """Return all of it without a version and a digest, for this process alone."""
+    def unnamed_snapshot(self) -> ModelVersion:
+        """Return all of it without version, offset and digest, for this process alone."""
         return ModelVersion(
             version="unnamed",
             parent=self.parent,
-            training_offset=training_offset,
+            training_offset=0,
             records=self.records,
             frauds=self.frauds,
             learned_to_ms=self.learned_to_ms,

@@ -14,7 +14,10 @@ from streams.detector.state import State
 
 
 class MerchantStage(EntityStage):
-    """Profiled records of a merchant, in the order they were written, become one decision per transaction."""
+    """Profiled records of a merchant, in the order they were written, become one decision per transaction.
+
+    A transaction that is history is predicted like any other, and not answered.
+    """
 
     name = "merchant"
     kind = MERCHANT
@@ -50,20 +53,18 @@ class MerchantStage(EntityStage):
             in_force=self.context.in_force,
             rates_version=message.rates_version,
             code_version=self.context.code_version,
+            mode=message.mode,
         )
         key, partition = transaction.card.encode(), event.record.partition
-        outputs = (
-            Output(DECISIONS, key, encode(decision_of(prediction)), partition),
-            Output(PREDICTIONS, key, encode(prediction), partition),
-        )
+        late = ("late",) * bool(seen.late_ms)
+        predicted = Output(PREDICTIONS, key, encode(prediction), partition)
+        if message.mode:
+            state.apply(transaction.merchant, seen.changes)
+            return Step((predicted,), (message.mode, *late))
+        decided = Output(DECISIONS, key, encode(decision_of(prediction)), partition)
         state.apply(transaction.merchant, seen.changes)
-        counts = (
-            "decided",
-            f"actions.{prediction.action}",
-            f"modes.{prediction.mode}",
-            *(("late",) if seen.late_ms else ()),
-        )
-        return Step(outputs, counts)
+        counts = ("decided", f"actions.{prediction.action}", f"modes.{prediction.mode}", *late)
+        return Step((decided, predicted), counts)
 
 
 def pay_at_merchant(state: State, transaction: Transaction, by_card: Features) -> Seen:

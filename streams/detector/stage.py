@@ -13,6 +13,7 @@ from schemas.codec import DecodeFailure, encode, readable_identity
 from schemas.dead_letter import DeadLetter, DeadLetterReason, Origin
 from schemas.decision import Profiled, Reason
 from schemas.fields import Positions
+from schemas.history import is_history
 from schemas.label import Label
 from schemas.learning import TrainingRecord
 from schemas.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, Topic
@@ -94,9 +95,13 @@ class Stage(ABC):
         """Return the event in a record, or why there is none."""
 
     def refuse(self, refusal: Refusal) -> Step:
-        """Return the dead letter of a refused record, and the `invalid` decision where its id can be read."""
+        """Return the dead letter of a refused record, and the `invalid` decision where its id can be read.
+
+        What is history has nobody to answer: it is a dead letter alone.
+        """
         outputs = [self._dead_letter(refusal.record, refusal.reason, refusal.detail)]
-        identity = readable_identity(refusal.record.value) if refusal.record.topic == TRANSACTIONS.name else None
+        asks = refusal.record.topic == TRANSACTIONS.name and not is_history(refusal.record.headers)
+        identity = readable_identity(refusal.record.value) if asks else None
         if identity:
             decision = without_prediction(
                 identity.transaction_id,
@@ -114,8 +119,10 @@ class Stage(ABC):
         """Return what follows when `step` raised: a dead letter, and `review` for a transaction. State is untouched."""
         detail = f"{type(error).__name__}: {error}"
         outputs = [self._dead_letter(event.record, "core_exception", detail)]
-        message = event.message.transaction if isinstance(event.message, Profiled) else event.message
-        if isinstance(message, Transaction):
+        profiled = event.message if isinstance(event.message, Profiled) else None
+        message = profiled.transaction if profiled else event.message
+        history = profiled.mode if profiled else is_history(event.record.headers)
+        if isinstance(message, Transaction) and not history:
             decision = without_prediction(
                 message.transaction_id,
                 message.card,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tests.bench import (
     access,
     bad_input,
+    bootstrap,
     cold_start,
     evaluate,
     hot_merchant,
@@ -74,6 +75,17 @@ def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
 def _access(_flags: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fraud-access-") as data_dir:
         return access.run(Path(data_dir))
+
+
+def _bootstrap(flags: argparse.Namespace) -> dict[str, Any]:
+    return bootstrap.run(
+        _recording(flags, "") if flags.input else None,
+        mapping=flags.mapping,
+        label_delay=flags.label_delay,
+        history_days=flags.history,
+        live=flags.live,
+        partitions=flags.partitions,
+    )
 
 
 def _replay(flags: argparse.Namespace) -> dict[str, Any]:
@@ -142,6 +154,21 @@ BENCHES: Mapping[str, Bench] = {
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
     "access": Bench(access, (), _access),
+    "bootstrap": Bench(
+        bootstrap,
+        (
+            (
+                "--input",
+                {"type": Path, "metavar": "FILE", "help": "default: half a day and more of simulated payments"},
+            ),
+            MAPPING,
+            ("--label-delay", {"default": "7d", "help": "of --input"}),
+            ("--history", {"type": float, "metavar": "DAYS", "help": "how much is history (default: 115 of --input)"}),
+            ("--live", {"type": int, "metavar": "N", "help": "payments compared (default: 10000, simulated 3000)"}),
+            ("--partitions", {"type": int, "default": 1, "help": "tasks of a stage; with more than one order differs"}),
+        ),
+        _bootstrap,
+    ),
     "page": Bench(
         page,
         (

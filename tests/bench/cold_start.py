@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from deploy.meter import Meter
 from deploy.system import System, each_record
 from schemas.codec import decode, encode
+from schemas.connection import connection
 from schemas.decision import Prediction
 from schemas.topics import CARD_STATE, PREDICTIONS, TRANSACTIONS
 from schemas.transaction import Transaction
@@ -44,8 +45,7 @@ def run(*, cards: int = 1_000_000, rounds: int = 2) -> dict[str, Any]:
             written = log_bytes(system.broker.data_dir, CARD_STATE.name)
             compacted = _compacted(system)
             held = sum(
-                len(each.key()) + len(each.value() or b"")
-                for each in each_record(system.broker.bootstrap, CARD_STATE.name)
+                len(each.key()) + len(each.value() or b"") for each in each_record(system.settings, CARD_STATE.name)
             )
             first_s, decided_s, resident, most = _started(system, names, now_ms)
             told = [
@@ -100,7 +100,7 @@ def _resident_when_empty(system: System) -> int:
 
 
 def _shorten(system: System) -> None:
-    admin = AdminClient({"bootstrap.servers": system.broker.bootstrap})
+    admin = AdminClient(connection(system.settings))
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in SHORT.items()]
     for future in admin.incremental_alter_configs(
         [ConfigResource(ResourceType.TOPIC, CARD_STATE.name, incremental_configs=entries)]
@@ -110,7 +110,7 @@ def _shorten(system: System) -> None:
 
 def _compacted(system: System) -> int:
     """Wait until the log shrinks no more, and return its bytes. Each partition gets a record that ends its segment."""
-    producer = Producer({"bootstrap.servers": system.broker.bootstrap})
+    producer = Producer(connection(system.settings))
     deadline, sizes = time.monotonic() + COMPACT_S_MAX, [0] * 5
     while time.monotonic() < deadline and not (sizes[-1] and max(sizes[-5:]) <= 1.01 * min(sizes[-5:])):
         time.sleep(4)
@@ -124,7 +124,7 @@ def _compacted(system: System) -> int:
 def _started(system: System, names: list[str], now_ms: int) -> tuple[float, float, int, int]:
     """Return seconds to the first decision and to the last, and the worker's memory then and at most."""
     meter = Meter(system.settings)
-    producer = Producer({"bootstrap.servers": system.broker.bootstrap, "partitioner": "murmur2_random"})
+    producer = Producer({**connection(system.settings), "partitioner": "murmur2_random"})
     asked = names[:: max(1, len(names) // ASKED)][:ASKED]
     for number, card in enumerate(asked):
         payment = Transaction(
@@ -152,5 +152,5 @@ def _started(system: System, names: list[str], now_ms: int) -> tuple[float, floa
 
 
 def _counts(system: System) -> list[int]:
-    predictions = [decode(Prediction, each.value()) for each in each_record(system.broker.bootstrap, PREDICTIONS.name)]
+    predictions = [decode(Prediction, each.value()) for each in each_record(system.settings, PREDICTIONS.name)]
     return [int(each.features.get("card_count_30d", 0)) for each in predictions if isinstance(each, Prediction)]

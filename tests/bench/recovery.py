@@ -70,7 +70,7 @@ def run(*, rate: float = 200, cards: int = CARDS, broker: bool = True) -> dict[s
     data_dir = Path(tempfile.mkdtemp(prefix="fraud-recovery-"))
     try:
         with System(data_dir, workers=0, worker_session_timeout_ms=SESSION_TIMEOUT_MS) as system:
-            warm_up(system.broker.bootstrap)
+            warm_up(system.settings)
             _fill(system, cards)
             acts = Acts(system)
             acts.worker("worker-1", restart=True)
@@ -115,9 +115,9 @@ def _fill(system: System, cards: int) -> None:
 
 def _found(system: System) -> tuple[Waits, int, int]:
     """Return the waits, how many different payments were published, and how many decisions were given."""
-    bootstrap = system.broker.bootstrap
-    decisions = read_topic(bootstrap, DECISIONS.name)
-    published = first_times(read_topic(bootstrap, TRANSACTIONS.name))
+    settings = system.settings
+    decisions = read_topic(settings, DECISIONS.name)
+    published = first_times(read_topic(settings, TRANSACTIONS.name))
     return matched(published, first_times(decisions)), len(published), len(decisions)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aiokafka.partitioner import murmur2
 from confluent_kafka import Producer
 
+from schemas.connection import connection
 from schemas.fields import DAY_MS
 from schemas.settings import Settings
 from schemas.topics import Topic
@@ -64,7 +65,7 @@ def fill(settings: Settings, topic: Topic, entities: Iterable[str], pieces: list
     """Write the pieces of entities to their partitions of a state log, so many times each."""
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **connection(settings),
             "enable.idempotence": True,
             "compression.type": "lz4",
             "linger.ms": 20,

@@ -29,7 +29,7 @@ def run(*, seconds: float = 60, rate: float = 200, pairs: int = PAIRS) -> dict[s
     spans: dict[str, list[tuple[int, int]]] = {"without": [], "with": []}
     try:
         with System(data_dir, workers=1) as system:
-            warm_up(system.broker.bootstrap)
+            warm_up(system.settings)
             system.start_workers()
             system.start_store()
             if not system.wait_until_ready(READY_S_MAX):
@@ -80,8 +80,8 @@ def _span(system: System, seconds: float, *, stopped: bool) -> tuple[int, int]:
 
 
 def _waits(system: System) -> Waits:
-    bootstrap = system.broker.bootstrap
-    published, decided = (first_times(read_topic(bootstrap, topic.name)) for topic in (TRANSACTIONS, DECISIONS))
+    settings = system.settings
+    published, decided = (first_times(read_topic(settings, topic.name)) for topic in (TRANSACTIONS, DECISIONS))
     return matched(published, decided)
 
 

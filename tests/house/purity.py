@@ -4,6 +4,8 @@ from tests.house.tree import ROOMS, Tree, calls, imports, is_in, modules, uses
 
 HOSTS = {
     "producers/kafka_writer.py": "the producer client",
+    "producers/kafka_history.py": "looks up what of a history is published, and goes on behind it",
+    "producers/flags.py": "names the files of the command line",
     "schemas/recordings/file_to_rows.py": "reads the recording that the user names",
     "consumers/kafka_reader.py": "the consumer client",
     "consumers/kafka_label_log.py": "the transactional client of the label join",
@@ -24,6 +26,7 @@ HOSTS = {
     "streams/code_version.py": "hashes its own source",
     "streams/documents.py": "reads the shipped documents",
     "streams/published.py": "follows what is published",
+    "schemas/observer.py": "asks Kafka how far the parts are",
     "schemas/settings.py": "the environment",
     "schemas/connection.py": "how every client reaches Kafka",
 }

@@ -147,8 +147,9 @@ def test_rules_decide_alone_until_the_model_knows_enough(needs: ModelNeeds, lear
     """Law: without a model, or with one that knows too little, rules decide, and nothing pretends to be its score."""
     in_force = _in_force(needs, learned=learned)
     features: Features = {"card_count_1h": 30}
-    versions = {"rates_version": "r-1", "code_version": "test"}
-    prediction = predict(PAYMENT, features, late_ms=0, positions={}, in_force=in_force, **versions)
+    prediction = predict(
+        PAYMENT, features, late_ms=0, positions={}, in_force=in_force, rates_version="r-1", code_version="test"
+    )
     assert prediction.mode == mode
     assert [reason.code for reason in prediction.reasons][:1] == ["card_velocity"]
     assert (prediction.model_version is None, prediction.score is None, prediction.probability is None) == (

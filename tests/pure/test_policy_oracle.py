@@ -43,8 +43,9 @@ DOCUMENTS = Documents([encode(POLICY)], [], [encode(MODEL), encode(YOUNG)])
 
 def _predicted(features: Features, *, learned: bool = True) -> Prediction:
     in_force = InForce(POLICY, shipped_rates(), scorer_of(MODEL) if learned else None)
-    versions = {"rates_version": "rates-1", "code_version": "test"}
-    return predict(PAYMENT, features, late_ms=0, positions={}, in_force=in_force, **versions)
+    return predict(
+        PAYMENT, features, late_ms=0, positions={}, in_force=in_force, rates_version="rates-1", code_version="test"
+    )
 
 
 @given(ANYTHING)

@@ -46,6 +46,25 @@ def due_ms(event: Event) -> int:
     return event.reported_at_ms if isinstance(event, Label) else event.occurred_at_ms
 
 
+@given(case_lists(), st.integers(-1, 80), st.booleans())
+def test_until_a_time_and_from_it_give_together_all(cases: list[Case], at_ms: int, to_the_end: bool) -> None:
+    """Law: what an import until a time leaves is what a replay from that time gives, nothing twice, in one order."""
+    cut_ms = T0 + at_ms
+    before = list(Stream(cases, until_ms=cut_ms, labels_to_the_end=to_the_end))
+    after = list(Stream(cases, from_ms=cut_ms, labels_to_the_end=to_the_end))
+    assert before + after == list(Stream(cases, labels_to_the_end=to_the_end))
+    assert all(time_ms < cut_ms for time_ms, _ in before)
+
+
+@given(case_lists(), st.integers(-1, 80))
+def test_what_is_not_due_before_the_end_is_pending(cases: list[Case], at_ms: int) -> None:
+    """Law: of the transactions before a time, each label is given or counted as pending."""
+    stream = Stream(cases, until_ms=T0 + at_ms)
+    given_labels = sum(isinstance(event, Label) for _, event in stream)
+    known = [case for case in cases if case.transaction.event_time_ms < T0 + at_ms]
+    assert given_labels + stream.labels_pending == sum(len(case.labels) for case in known)
+
+
 def position(events: list[tuple[int, Event]], transaction_id: str) -> int:
     return next(
         index
