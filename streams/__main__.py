@@ -21,6 +21,8 @@ from streams.app import DECIDING, STAGES, build_app
 from streams.detector.policy import problems_of
 from streams.documents import read_document, shipped_rates
 from streams.documents_to_kafka import PublishError, publish
+from streams.recompute.flags import NAMES as RECOMPUTING
+from streams.recompute.flags import add_flags as add_recomputing_flags
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _evaluate(flags, settings)
     if flags.command in {"policy", "rates"}:
         return _document(flags, settings)
+    if flags.command in RECOMPUTING:
+        # Here, because a worker that decides does not need River.
+        from streams.recompute.command import run  # noqa: PLC0415
+
+        return run(flags, settings)
     try:
         create_topics(settings)
     except (TopicMismatchError, KafkaException) as error:
@@ -61,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--test-from", type=date.fromisoformat, metavar="DATE", help="(default: after five weeks)")
     evaluate.add_argument("--test-to", type=date.fromisoformat, metavar="DATE", help="(default: the last day)")
     evaluate.add_argument("--json", action="store_true", help="print the figures as one object")
+    add_recomputing_flags(commands)
     return parser
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.bench import bad_input, evaluate, hot_merchant, live, months, page, pipeline, replay
+from tests.bench import bad_input, evaluate, hot_merchant, live, months, page, pipeline, recompute, replay
 
 THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
 """What is read by default, in the folder that HANDBOOK_DATA names."""
@@ -98,6 +98,11 @@ BENCHES: Mapping[str, Bench] = {
         lambda flags: hot_merchant.run(events=flags.events),
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
+    "recompute": Bench(
+        recompute,
+        (("--transactions", {"type": int, "default": 20_000}), RATE),
+        lambda flags: recompute.run(transactions=flags.transactions, rate=flags.rate),
+    ),
     "page": Bench(
         page,
         (

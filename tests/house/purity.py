@@ -23,6 +23,9 @@ HOSTS = {
     "streams/code_version.py": "hashes its own source",
     "streams/documents.py": "reads the shipped documents",
     "streams/published.py": "follows what is published",
+    "streams/kafka_logs.py": "reads topics back",
+    "streams/archive.py": "the files of an archived state",
+    "streams/recompute/command.py": "puts a recomputation, Kafka and stdout together",
     "schemas/settings.py": "the environment",
 }
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
