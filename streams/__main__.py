@@ -1,4 +1,4 @@
-"""`python -m streams`: host stages until stopped, create topics, publish what is in force, evaluate on a recording."""
+"""`python -m streams`: host stages, create topics, publish what is in force, evaluate on a recording, recompute."""
 
 import argparse
 import gc

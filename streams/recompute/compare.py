@@ -101,7 +101,7 @@ class Found:
             self.equal[topic] += 1
             return True
         kind: Kind = "missing" if decided is None else "extra" if made is None else "differs"
-        fields = differing_fields(decided, made) if kind == "differs" else {}
+        fields = differing_fields(decided, made) if decided and made else {}
         place = None if decided is None else f"{decided.partition}@{decided.offset}"
         self.differs(Difference(topic, kind, place, subject, fields))
         return False

@@ -75,7 +75,7 @@ class Training:
                 "weight": weight,
             }
         place = record.positions.get(PREDICTIONS.name)
-        if place in self._features:
+        if place and place in self._features:
             features = self._features[place]
             if features is None:
                 return None

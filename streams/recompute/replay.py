@@ -175,5 +175,5 @@ def subject_of(event: Event | Refusal) -> Subject:
     about = message.transaction or message.label if isinstance(message, Profiled) else message
     if about is None:
         return Subject()
-    is_label = isinstance(about, Label | TrainingRecord)
-    return Subject(about.card, about.transaction_id, about.reported_at_ms if is_label else about.event_time_ms)
+    time_ms = about.reported_at_ms if isinstance(about, Label | TrainingRecord) else about.event_time_ms
+    return Subject(about.card, about.transaction_id, time_ms)

@@ -137,6 +137,8 @@ class Recomputation:
         if not tasks:
             raise NothingFoundError(f"no decision was made on {transaction_id}")
         self._tasks = tasks
+        # What else these tasks wrote later is not asked for.
+        self._ends = dict.fromkeys(self._ends, 0)
 
     def _plays(self, stage: EntityStage, rare: Rare, found: Found) -> list[Play]:
         return [

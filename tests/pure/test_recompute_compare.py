@@ -88,7 +88,7 @@ def test_the_order_of_a_card_task_is_in_what_it_wrote(chance: random.Random, pat
             order.add(Record(PROFILED.name, 1, number, 0, b"mer_b", encode(_profiled(is_label=is_label, at=at))))
         at[not is_label] += 1
     inputs = (
-        (Record(topic.name, 0, offset, 0, None, None) for offset in range(end))
+        iter([Record(topic.name, 0, offset, 0, None, None) for offset in range(end)])
         for topic, end in zip((LABELS, TRANSACTIONS), at, strict=True)
     )
     points = order.points(0)
