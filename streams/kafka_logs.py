@@ -28,6 +28,8 @@ class KafkaLogs:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._asking = self._consumer("read_uncommitted")
+        # Kept for the next partition: a new one asks who leads what first.
+        self._idle: list[Consumer] = []
         self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
 
     def partitions(self, topic: Topic) -> int:
@@ -54,13 +56,16 @@ class KafkaLogs:
         reached = max(start, begin)
         if reached >= end:
             return
-        consumer = self._consumer("read_committed")
+        consumer = self._idle.pop() if self._idle else self._consumer("read_committed")
         try:
-            consumer.assign([TopicPartition(self._settings.topic_prefix + topic.name, partition, reached)])
+            at = TopicPartition(self._settings.topic_prefix + topic.name, partition, reached)
+            consumer.assign([at])
             moved_s = time.monotonic()
             while reached < end:
                 before = reached
-                for message in consumer.consume(READ_RECORDS_MAX, READ_WAIT_S):
+                for message in _some(consumer):
+                    if (message.topic(), message.partition()) != (at.topic, at.partition):
+                        continue  # of what was read before
                     reached, record = _taken(topic, message, reached)
                     if record is not None and record.offset < end:
                         yield record
@@ -69,7 +74,8 @@ class KafkaLogs:
                 elif time.monotonic() > moved_s + STALLED_S_MAX:
                     raise ReadError(f"{topic.name}-{partition} was read up to {reached} of {end}")
         finally:
-            consumer.close()
+            consumer.unassign()
+            self._idle.append(consumer)
 
     def _consumer(self, isolation: str) -> Consumer:
         return Consumer(
@@ -87,8 +93,15 @@ class KafkaLogs:
         )
 
     def close(self) -> None:
-        """Let go of Kafka."""
-        self._asking.close()
+        """Let go of Kafka. Nothing may be read any more."""
+        for consumer in (self._asking, *self._idle):
+            consumer.close()
+
+
+def _some(consumer: Consumer) -> list[Message]:
+    """Wait for a message, and return it with those that are there already."""
+    message = consumer.poll(READ_WAIT_S)
+    return [] if message is None else [message, *consumer.consume(READ_RECORDS_MAX, 0)]
 
 
 def _taken(topic: Topic, message: Message, reached: int) -> tuple[int, Record | None]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -35,10 +36,10 @@ class _FlagsError(Exception):
 def run(flags: argparse.Namespace, settings: Settings) -> int:
     """Run one of the commands; return the exit status: 0 equal or done, 1 different, 2 it cannot be told."""
     try:
-        logs = KafkaLogs(settings)
-        if flags.command == "archive":
-            return _archive(logs, settings, Path(flags.directory))
-        return _recompute(logs, settings, flags)
+        with closing(KafkaLogs(settings)) as logs:
+            if flags.command == "archive":
+                return _archive(logs, settings, Path(flags.directory))
+            return _recompute(logs, settings, flags)
     except (_FlagsError, ArchiveError, ReadError, DeletedError, NothingFoundError, KafkaException) as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_TELL
