@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from deploy.system import System, each_record
+from deploy.read_back import each_record
+from deploy.system import System
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision
 from schemas.history import is_history

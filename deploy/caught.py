@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.audit import Decided
-from deploy.system import System, each_record
+from deploy.read_back import each_record
+from deploy.system import System
 from schemas.codec import DecodeFailure, decode
 from schemas.label import Label
 from schemas.topics import LABELS

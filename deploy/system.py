@@ -3,25 +3,22 @@
 The demo, the benchmarks and the fault runs all start it from here, so they run the same thing.
 """
 
-import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
 from deploy.broker import Broker
 from deploy.processes import Process, bound, log_tail
+from deploy.read_back import read_topic
 from deploy.security import ADMIN, principal_of
-from schemas.connection import connection
 from schemas.observer import Observer
 from schemas.settings import Settings
 from schemas.topics_to_kafka import create_topics
@@ -255,53 +252,3 @@ class System:
             for message in read_topic(self.settings, topic)
             if message.key() == POSITION_KEY
         }
-
-
-def read_topic(settings: Settings, topic: str) -> list[Any]:
-    """Return every committed record of a topic up to its end now, partition by partition in offset order."""
-    return sorted(each_record(settings, topic), key=lambda message: (message.partition(), message.offset()))
-
-
-def each_record(settings: Settings, topic: str) -> Iterator[Any]:
-    """Give every committed record of a topic up to its end now, those of a partition in order."""
-    consumer = Consumer(
-        {
-            **connection(settings),
-            "group.id": f"{settings.application_id}-audit",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-        }
-    )
-    partitions = [
-        TopicPartition(topic, at, 0) for at in consumer.list_topics(topic, timeout=30).topics[topic].partitions
-    ]
-    # Somebody may be writing: what comes after this moment is not asked for.
-    unread = {at.partition: _end(consumer, at) for at in partitions}
-    unread = {partition: end for partition, end in unread.items() if end}
-    consumer.assign(partitions)
-    while unread:
-        message = consumer.poll(1.0)
-        if message is None:
-            continue
-        partition, error = message.partition(), message.error()
-        if error is None:
-            if (message.offset() or 0) < unread.get(partition or 0, 0):
-                yield message
-            else:
-                unread.pop(partition or 0, None)
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes carry an underscore
-            unread.pop(partition or 0, None)
-        elif not error.retriable():
-            raise KafkaException(error)
-    consumer.close()
-
-
-def _end(consumer: Consumer, partition: TopicPartition) -> int:
-    for _ in range(60):
-        with contextlib.suppress(KafkaException):  # a broker that has just started may not lead the partition yet
-            return consumer.get_watermark_offsets(partition, timeout=10)[1]
-        time.sleep(0.5)
-    raise RuntimeError(f"{partition.topic}-{partition.partition} has no leader")

@@ -1,4 +1,4 @@
-"""`python -m streams`: host stages until stopped, create topics, give rights, publish what is in force, evaluate."""
+"""`python -m streams`: host stages, topics, rights, what is in force; evaluate and recompute."""
 
 import argparse
 import gc
@@ -25,6 +25,8 @@ from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
 from streams.documents import read_document, shipped_rates
 from streams.documents_to_kafka import PublishError, publish
+from streams.recompute.flags import NAMES as RECOMPUTING
+from streams.recompute.flags import add_flags as add_recomputing_flags
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _document(flags, settings)
     if flags.command == "access":
         return _access(flags, settings)
+    if flags.command in RECOMPUTING:
+        # Here, because a worker that decides does not need River.
+        from streams.recompute.command import run  # noqa: PLC0415
+
+        return run(flags, settings)
     try:
         create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
@@ -72,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--test-from", type=date.fromisoformat, metavar="DATE", help="(default: after five weeks)")
     evaluate.add_argument("--test-to", type=date.fromisoformat, metavar="DATE", help="(default: the last day)")
     evaluate.add_argument("--json", action="store_true", help="print the figures as one object")
+    add_recomputing_flags(commands)
     return parser
 
 

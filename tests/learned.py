@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploy.system import read_topic
+from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Prediction
 from schemas.fields import Features

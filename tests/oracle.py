@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from deploy.system import read_topic
+from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
 from schemas.history import is_history

@@ -6,7 +6,7 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from deploy.system import read_topic
+from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Prediction
 from schemas.learning import ModelVersion, PolicyVersion

@@ -22,6 +22,7 @@ from tests.bench import (
     months,
     page,
     pipeline,
+    recompute,
     recovery,
     replay,
     soak,
@@ -168,6 +169,11 @@ BENCHES: Mapping[str, Bench] = {
             ("--partitions", {"type": int, "default": 1, "help": "tasks of a stage; with more than one order differs"}),
         ),
         _bootstrap,
+    ),
+    "recompute": Bench(
+        recompute,
+        (("--transactions", {"type": int, "default": 20_000}), RATE),
+        lambda flags: recompute.run(transactions=flags.transactions, rate=flags.rate),
     ),
     "page": Bench(
         page,

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.processes import log_tail
-from deploy.system import System, each_record
+from deploy.read_back import each_record
+from deploy.system import System
 from producers.duration import duration_ms
 from producers.learned import wait_until_learned
 from producers.world import World, cases

@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from deploy.meter import Meter
-from deploy.system import System, each_record
+from deploy.read_back import each_record
+from deploy.system import System
 from schemas.codec import decode, encode
 from schemas.connection import connection
 from schemas.decision import Prediction

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deploy.system import System, each_record
+from deploy.read_back import each_record
+from deploy.system import System
 from schemas.fields import DAY_MS
 from schemas.recordings.file_to_rows import read_frames, read_mapping
 from schemas.recordings.recording import cases

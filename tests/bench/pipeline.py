@@ -9,7 +9,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from deploy.system import System, read_topic
+from deploy.read_back import read_topic
+from deploy.system import System
 from producers.world import World, cases
 from schemas.codec import encode
 from schemas.connection import connection

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.processes import Process, log_tail
-from deploy.system import System, read_topic
+from deploy.read_back import read_topic
+from deploy.system import System
 from deploy.warm_up import warm_up
 from schemas.topics import CARD_STATE, DECISIONS, MERCHANT_STATE, TRANSACTIONS
 from streams.detector.profile import CARD, MERCHANT

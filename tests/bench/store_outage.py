@@ -9,7 +9,8 @@ from typing import Any
 
 from deploy.audit import audit_answers
 from deploy.processes import log_tail
-from deploy.system import System, read_topic
+from deploy.read_back import read_topic
+from deploy.system import System
 from deploy.warm_up import warm_up
 from schemas.topics import DECISIONS, TRANSACTIONS
 from tests.faults.waits import Waits, first_times, matched

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from deploy.system import System, read_topic
+from deploy.read_back import read_topic
+from deploy.system import System
 from schemas.topics import DECISIONS, TRANSACTIONS
 from tests.faults.acts import Strike
 

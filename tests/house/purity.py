@@ -27,6 +27,9 @@ HOSTS = {
     "streams/documents.py": "reads the shipped documents",
     "streams/published.py": "follows what is published",
     "schemas/observer.py": "asks Kafka how far the parts are",
+    "streams/kafka_logs.py": "reads topics back",
+    "streams/archive.py": "the files of an archived state",
+    "streams/recompute/command.py": "puts a recomputation, Kafka and stdout together",
     "schemas/settings.py": "the environment",
     "schemas/connection.py": "how every client reaches Kafka",
 }

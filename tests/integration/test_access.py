@@ -9,8 +9,9 @@ import pytest
 from confluent_kafka import KafkaException
 
 from deploy.broker import Broker, find_java
+from deploy.read_back import each_record
 from deploy.security import Security
-from deploy.system import System, each_record
+from deploy.system import System
 from schemas.access import PRINCIPALS, Binding, bindings
 from schemas.access_to_kafka import acl_of, difference, filter_of
 from schemas.connection import reached

@@ -1,0 +1,193 @@
+"""What was decided under kills, stalls and fences can be made again from the logs, and a change shows where it must."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.codec import encode
+from schemas.fields import DAY_MS
+from schemas.topics import DECISIONS, PREDICTIONS, PROFILED, TOPICS, TRANSACTIONS, Topic
+from streams.archive import read_archive, write_archive
+from streams.detector.learning_stage import LearningStage
+from streams.detector.stage import Record
+from streams.documents import shipped_policy, shipped_rates
+from streams.recompute.compare import Found, Kind, Scope
+from streams.recompute.documents import Documents
+from streams.recompute.logs import DeletedError, Logs
+from streams.recompute.run import Asked, Recomputation, Stages
+from streams.recompute.told import figures_of, told
+from tests.planted import MemoryLogs, PlantedLogs, accepted_labels, all_of, depending_on, other_verdict
+from tests.simulation import world
+from tests.simulation.broker import Broker
+from tests.simulation.scheduler import Run
+from tests.simulation.workers import Protocol
+
+SEEDS = range(1, 13)
+
+
+class BrokerLogs:
+    """What readers of committed records see of a simulated broker."""
+
+    def __init__(self, broker: Broker, partitions: int) -> None:
+        self.broker = broker
+        self._partitions = partitions
+
+    def partitions(self, topic: Topic) -> int:
+        return topic.partitions(self._partitions)
+
+    def bounds(self, topic: Topic, partition: int) -> tuple[int, int]:
+        return 0, len(self.broker.partition(topic, partition).log)
+
+    def stable(self, topic: Topic, partition: int) -> int:
+        return self.broker.partition(topic, partition).stable
+
+    def read(self, topic: Topic, partition: int, start: int = 0) -> Iterator[Record]:
+        held = self.broker.partition(topic, partition)
+        # A reader that wants all there is waits until what was decided is marked.
+        for index in reversed(range(len(self.broker.undelivered_markers))):
+            if self.broker.undelivered_markers[index][0] is held:
+                self.broker.deliver_marker(index)
+        held.replicate()
+        for stored in held.read(start, len(held.log) + 1)[0]:
+            yield Record(
+                topic.name, partition, stored.offset, stored.timestamp_ms, stored.key, stored.value, stored.headers
+            )
+
+
+def decided(seed: int) -> tuple[BrokerLogs, int]:
+    """Return the logs of a run under faults, and its number of partitions."""
+    run = Run(seed, Protocol())
+    assert run.violations() == []
+    return BrokerLogs(run.broker, run.partitions), run.partitions
+
+
+def recomputed(logs: Logs, partitions: int, asked: Asked | None = None) -> Found:
+    card, merchant = world.stages(partitions)
+    stages = Stages(card, merchant, LearningStage(card.context))
+    documents = Documents(logs, (shipped_policy(), shipped_rates()))
+    return Recomputation(logs, stages, documents, asked or Asked()).run()
+
+
+def copied(logs: BrokerLogs) -> MemoryLogs:
+    records = {
+        (topic.name, partition): list(logs.read(topic, partition))
+        for topic in TOPICS
+        for partition in range(logs.partitions(topic))
+    }
+    return MemoryLogs(records, logs.partitions(TRANSACTIONS))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_decided_is_made_again_to_the_byte(seed: int) -> None:
+    """Law: every record of every output is compared, and all are equal; so are positions and counters."""
+    logs, partitions = decided(seed)
+    found = recomputed(logs, partitions)
+    assert found.holds, found.differences
+    for topic in (PROFILED, PREDICTIONS, DECISIONS):
+        assert found.equal[topic.name] == len(all_of(logs, topic))
+    assert found.equal["positions and counters"] == 2 * partitions
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_changed_label_changes_what_depends_on_it(seed: int) -> None:
+    """Law: the decisions that come out differently are those whose features differ by the oracle, and no other."""
+    logs, partitions = decided(seed)
+    for place, label in accepted_labels(logs).items():
+        found = recomputed(PlantedLogs(logs, {place: encode(other_verdict(label))}), partitions)
+        assert found.wrong["fraud.labels-waiting.v1", "differs"] == 1
+        assert found.decisions == depending_on(logs, label)
+
+
+def test_some_label_matters() -> None:
+    """The law above is not about nothing."""
+    changed = 0
+    for seed in SEEDS:
+        logs, _ = decided(seed)
+        changed += sum(bool(depending_on(logs, label)) for label in accepted_labels(logs).values())
+    assert changed > 5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_added_or_taken_away_is_found(seed: int) -> None:
+    """Law: a decision that is gone is missing, one that nothing led to is extra, one that was altered differs."""
+    logs, partitions = decided(seed)
+    copy = copied(logs)
+    whole = dict(copy.records)
+    key, held = next((key, held) for key, held in whole.items() if key[0] == DECISIONS.name and held)
+    first, last = held[0], held[-1]
+    cases: dict[Kind, list[Record]] = {
+        "missing": held[1:],
+        "extra": [*held, last._replace(offset=last.offset + 1)],
+        "differs": [first._replace(value=(first.value or b"").replace(b'"mode"', b' "mode"')), *held[1:]],
+    }
+    for kind, changed in cases.items():
+        copy.records = {**whole, key: changed}
+        assert dict(recomputed(copy, partitions).wrong) == {(DECISIONS.name, kind): 1}
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_a_range_and_one_transaction_compare_only_that(seed: int) -> None:
+    """Law: what lies outside is neither equal nor wrong; one transaction brings its records, both sides."""
+    logs, partitions = decided(seed)
+    half_ms = world.START_MS + 10 * DAY_MS
+    early, late, whole = (
+        recomputed(logs, partitions, Asked(scope)) for scope in (Scope(to_ms=half_ms), Scope(from_ms=half_ms), Scope())
+    )
+    name = PREDICTIONS.name
+    assert early.holds
+    assert late.holds
+    assert early.equal[name] + late.equal[name] == whole.equal[name]
+    for record in all_of(logs, PREDICTIONS)[:2]:
+        transaction_id = _id_in(record)
+        one = recomputed(logs, partitions, Asked(Scope(transaction_id=transaction_id)))
+        assert one.holds, one.differences
+        assert {kept["topic"] for kept in one.kept} >= {PREDICTIONS.name, DECISIONS.name}
+
+
+def _id_in(record: Record) -> str:
+    return (record.value or b"").split(b'"transaction_id":"')[1].split(b'"')[0].decode()
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_an_archived_state_is_a_beginning(seed: int, tmp_path: Path) -> None:
+    """Law: from a state that was archived in the middle all that came after is the same, though its inputs are gone."""
+    run = Run(seed, Protocol())
+    for _ in range(150):
+        run.act()
+    logs = BrokerLogs(run.broker, run.partitions)
+    write_archive(logs, run.stages, tmp_path / "state", "simulated")
+    assert run.violations() == []
+    starts = read_archive(tmp_path / "state")
+    found = recomputed(logs, run.partitions, Asked(starts=starts))
+    assert found.holds, found.differences
+    copy = copied(logs)
+    for (_, partition), start in starts.items():
+        copy.begins |= {(topic, partition): at for topic, at in start.position.next.items()}
+    assert recomputed(copy, run.partitions, Asked(starts=starts)).equal == found.equal
+    if any(copy.begins.values()):
+        with pytest.raises(DeletedError, match="--state DIR"):
+            recomputed(copy, run.partitions)
+
+
+def test_a_state_that_was_altered_is_refused(tmp_path: Path) -> None:
+    """Law: a file that is not what the manifest says is no beginning."""
+    logs, partitions = decided(1)
+    write_archive(logs, world.stages(partitions), tmp_path / "state", "simulated")
+    file = tmp_path / "state" / "card-0.jsonl.gz"
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="not what the manifest says"):
+        read_archive(tmp_path / "state")
+
+
+def test_who_decided_is_told_and_whether_it_matters() -> None:
+    """Law: other code than this is named with what it decided; that it says the same, or that it does not."""
+    logs, partitions = decided(1)
+    same = figures_of(recomputed(logs, partitions), code_here="newer", libraries_here={})
+    number = len(all_of(logs, PREDICTIONS))
+    assert same["notes"] == [f"decided by other code than newer: {number} by simulated; and this code says the same"]
+    held = next(held for (topic, _), held in copied(logs).records.items() if topic == DECISIONS.name and held)
+    values = {(DECISIONS.name, held[0].partition, held[0].offset): b"{}"}
+    other = figures_of(recomputed(PlantedLogs(logs, values), partitions), code_here="newer", libraries_here={})
+    assert other["notes"][0].endswith("which may be why results differ")
+    assert told(other).endswith("different: 2 decisions")
