@@ -138,7 +138,7 @@ def decision(transaction_id: str, **changes: Any) -> bytes:
 
 
 def test_a_decision_is_looked_up_in_time(kafka: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    """Law: the answer that holds is found among others in well under a second, waited for, or told to be missing."""
+    """Law: the answer that holds is found among 20,000 in half a second of computing, waited for, or missing."""
     fallback = {"action": "review", "mode": "fallback"}
     minutes = 60_000
     publish(
@@ -150,16 +150,16 @@ def test_a_decision_is_looked_up_in_time(kafka: Settings, capsys: pytest.Capture
         (CARD.encode(), decision("tx-1", **fallback), [], 1, NOW_MS),
         (CARD.encode(), decision("tx-2", **fallback), [], 1, NOW_MS),
     )
-    started = time.monotonic()
+    started_s = time.process_time()
     found = {name: decision_of(kafka, CARD, name) for name in ("tx-1", "tx-2", "tx-old", "tx-none")}
-    took_s = time.monotonic() - started
+    took_s = time.process_time() - started_s
     assert {name: each and each.action for name, each in found.items()} == {
         "tx-1": "approve",
         "tx-2": "review",
         "tx-old": "block",
         "tx-none": None,
     }
-    assert took_s < 4 * 2.0
+    assert took_s < 4 * 0.5
     assert decision_of(kafka, CARD, "tx-old", within_ms=10 * minutes) is None
     late = decision("tx-late", action="step_up")
     threading.Timer(0.5, publish, (kafka, DECISIONS.name, (CARD.encode(), late, [], 2, NOW_MS))).start()
