@@ -1,4 +1,4 @@
-"""`python -m consumers`: the sink, the label join and the page in one process or apart, and a look into the store.
+"""`python -m consumers`: the sink, the label join and the page in one process or apart, and looks into store and Kafka.
 
 The embedded store belongs to one process at a time, so there `run` is the one to run; `query` and `export` read it when
 that has ended.
@@ -15,7 +15,10 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
+from consumers import commands
 from consumers.clickhouse_to_parquet import export
+from consumers.kafka_scan import ScanError
+from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
 from consumers.parts import PartFailedError, Parts, join_of, page_of, sink_of
 from consumers.rows import SINKS
@@ -38,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = _stop_on_signals() if flags.command in _SERVICES else threading.Event()
     try:
+        if flags.command in _OF_KAFKA:
+            return commands.run(settings, flags)
         with closing(open_warehouse(settings)) as warehouse:
             if flags.command in _SERVICES:
                 return _SERVICES[flags.command](settings, warehouse, flags, stop)
@@ -48,20 +53,20 @@ def main(arguments: list[str] | None = None) -> int:
             rows = export(warehouse, flags.table, flags.file)
             sys.stdout.write(f"{rows} rows of {flags.table} in {flags.file}\n")
             return 0
-    except (WarehouseError, MigrationError, TopicMismatchError, KafkaException, PartFailedError) as error:
+    except _TOLD as error:
         sys.stderr.write(f"{error.args[0].str() if isinstance(error, KafkaException) else error}\n")
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    subparsers = parser.add_subparsers(dest="command", required=True)
     for name, told in (
         ("run", "migrate, then sink, label join and page in this process until SIGTERM"),
         ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
         ("join", "join labels to stored features until SIGTERM; for a store on a server"),
     ):
-        service = commands.add_parser(name, help=told)
+        service = subparsers.add_parser(name, help=told)
         service.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
         service.add_argument(
             "--until-idle",
@@ -72,14 +77,15 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             service.add_argument("--without-page", action="store_true", help="serve no page")
             service.add_argument("--page-port", type=int, default=PAGE_PORT, metavar="PORT", help=f"{PAGE_PORT}")
-    migrations = commands.add_parser("migrate", help="create or change the tables")
+    migrations = subparsers.add_parser("migrate", help="create or change the tables")
     migrations.add_argument("--dry-run", action="store_true", help="print the SQL that would run")
-    query = commands.add_parser("query", help="read something; the embedded store must not be in use")
+    query = subparsers.add_parser("query", help="read something; the embedded store must not be in use")
     query.add_argument("sql", metavar="SQL")
     query.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parquet = commands.add_parser("export", help="write a view to a Parquet file")
+    parquet = subparsers.add_parser("export", help="write a view to a Parquet file")
     parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_label_revisions", "v_labelled"])
     parquet.add_argument("file", type=Path, metavar="FILE")
+    commands.add_commands(subparsers)
     return parser
 
 
@@ -182,6 +188,18 @@ def _query(warehouse: Warehouse, sql: str, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
     return 0
 
+
+_OF_KAFKA = ("dead-letters", "decision")
+_TOLD = (
+    WarehouseError,
+    MigrationError,
+    TopicMismatchError,
+    KafkaException,
+    PartFailedError,
+    ReplayError,
+    ScanError,
+)
+"""What is told in one line."""
 
 _SERVICES = {"run": _run, "sink": _sink, "join": _join}
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from consumers.warehouse import Warehouse, WarehouseError
 
 READ_VIEW = "SELECT * FROM {view:Identifier}"
@@ -17,6 +15,8 @@ def export(warehouse: Warehouse, view: str, path: Path) -> int:
     WarehouseError
         The store refused, or the file could not be written.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only who exports needs half a second of imports
+
     table = warehouse.query_arrow(READ_VIEW, {"view": view})
     partial = path.with_name(path.name + ".partial")
     try:

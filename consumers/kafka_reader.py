@@ -51,7 +51,7 @@ class KafkaReader:
             The client cannot go on, for example because it may not read a topic.
         """
         return [
-            _record(message) for message in self._consumer.consume(records_max, timeout_s) if self._is_record(message)
+            record_of(message) for message in self._consumer.consume(records_max, timeout_s) if self._is_record(message)
         ]
 
     def pause(self) -> None:
@@ -180,7 +180,8 @@ def configuration(settings: Settings, role: str) -> dict[str, Any]:
     }
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """Return a message of the client as the record that it is."""
     _, timestamp_ms = message.timestamp()
     headers = cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
     return Record(

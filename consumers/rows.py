@@ -4,12 +4,12 @@ A row depends on its record alone, so the same record always gives the same row.
 row holds an empty one; numbers and times that are left out are null.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, decode
-from schemas.dead_letter import PREFIX
+from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision, Prediction
 from schemas.fields import Message
 from schemas.label import Label, Outcome
@@ -35,17 +35,6 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A record of `fraud.dead-letters.v1`, with the headers that say why taken apart from the sender's."""
-
-    facts: Mapping[str, str]
-    key: str
-    value: str
-    value_bytes: int
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +107,19 @@ DECISION: tuple[Column[Decision], ...] = (
     Column("record_offset", lambda _, record: record.offset),
 )
 
-DEAD_LETTER: tuple[Column[Refused], ...] = (
-    Column("topic", lambda read, _: read.facts["topic"]),
-    Column("partition", lambda read, _: int(read.facts["partition"])),
-    Column("offset", lambda read, _: int(read.facts["offset"])),
-    Column("stage", lambda read, _: read.facts["stage"]),
-    Column("reason", lambda read, _: read.facts["exception.class.name"]),
-    Column("detail", lambda read, _: read.facts["exception.message"]),
+DEAD_LETTER: tuple[Column[DeadLetter], ...] = (
+    Column("topic", lambda read, _: read.origin.topic),
+    Column("partition", lambda read, _: read.origin.partition),
+    Column("offset", lambda read, _: read.origin.offset),
+    Column("stage", lambda read, _: read.stage),
+    Column("reason", lambda read, _: read.reason),
+    Column("detail", lambda read, _: read.detail),
     Column("sent_at", lambda _, record: min(max(record.timestamp_ms, 0), TIME_MS_MAX)),
-    Column("key", lambda read, _: read.key),
-    Column("value", lambda read, _: read.value),
-    Column("value_bytes", lambda read, _: read.value_bytes),
-    Column("value_sha256", lambda read, _: read.facts.get("value.sha256", "")),
-    Column("headers", lambda read, _: read.headers),
+    Column("key", lambda read, _: _text(read.origin.key)),
+    Column("value", lambda read, _: _text(read.origin.value)),
+    Column("value_bytes", lambda read, _: read.whole.bytes if read.whole else len(read.origin.value or b"")),
+    Column("value_sha256", lambda read, _: read.whole.sha256 if read.whole else ""),
+    Column("headers", lambda read, _: {name: _text(content) for name, content in read.origin.headers}),
     Column("record_partition", lambda _, record: record.partition),
     Column("record_offset", lambda _, record: record.offset),
 )
@@ -235,19 +224,17 @@ def dead_letter_row(record: Record) -> Row | DecodeFailure:
     >>> dead_letter_row(Record("t", 0, 7, 0, b"k", b"{"))
     DecodeFailure(reason='invalid', detail="a header is missing: 'topic'")
     """
-    headers = {name: _text(content) for name, content in record.headers}
-    facts = {name.removeprefix(PREFIX): text for name, text in headers.items() if name.startswith(PREFIX)}
+    read = dead_letter_of(record)
+    return read if isinstance(read, DecodeFailure) else tuple([column.value(read, record) for column in DEAD_LETTER])
+
+
+def dead_letter_of(record: Record) -> DeadLetter | DecodeFailure:
+    """Return the dead letter in a record, or why its headers do not say what it is."""
     try:
-        read = Refused(
-            facts=facts,
-            key=_text(record.key),
-            value=_text(record.value),
-            value_bytes=int(facts.get("value.bytes", len(record.value or b""))),
-            headers={name: text for name, text in headers.items() if not name.startswith(PREFIX)},
-        )
-        return tuple([column.value(read, record) for column in DEAD_LETTER])
+        return DeadLetter.from_record(record.key, record.value, record.headers, record.timestamp_ms)
     except KeyError as missing:
-        return DecodeFailure("invalid", f"a header is missing: {missing}")
+        name = str(missing.args[0])
+        return DecodeFailure("invalid", f"a header is missing: '{name}'")
     except ValueError:
         return DecodeFailure("invalid", "a header that should be a number is none")
 

@@ -13,6 +13,7 @@ from schemas.sampling import weight_of
 from schemas.topics import DEAD_LETTERS, LABELS_WAITING, PREDICTIONS, TRAINING, Topic
 
 STAGE = "label-join"
+CLASS_NAME = "consumers.labels_to_training.LabelsToTraining"
 
 Kind = Literal["joined", "sampled_out", "ignored", "dead_letters", "requeued"]
 
@@ -110,5 +111,6 @@ def _dead_letter(waiting: Waiting, reason: DeadLetterReason, detail: str) -> Wri
         value=record.value,
         headers=record.headers,
     )
-    key, value, headers = DeadLetter(origin=origin, stage=STAGE, reason=reason, detail=detail).to_record()
+    letter = DeadLetter(origin=origin, stage=STAGE, reason=reason, detail=detail, class_name=CLASS_NAME)
+    key, value, headers = letter.to_record()
     return Write(DEAD_LETTERS, record.partition, key, value, tuple(headers), record.timestamp_ms)

@@ -7,12 +7,13 @@ and aware datetimes coming out.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.settings import Settings
+
+if TYPE_CHECKING:  # half a second of imports that a look-up in Kafka need not wait for
+    import pandas as pd
+    import pyarrow as pa
 
 Columns = Mapping[str, Sequence[Any]]
 Parameters = Mapping[str, Any]
@@ -65,7 +66,7 @@ class Warehouse(Protocol):
     def query_columns(self, sql: str, parameters: Parameters | None = None) -> dict[str, list[Any]]:
         """Return a result by column. The SQL names its parameters `{name:Type}`."""
 
-    def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+    def query_arrow(self, sql: str, parameters: Parameters | None = None) -> "pa.Table":
         """Return a result as an Arrow table."""
 
     def close(self) -> None:
@@ -91,8 +92,10 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return EmbeddedWarehouse(settings.data_dir / "clickhouse")
 
 
-def query_frame(warehouse: Warehouse, sql: str, parameters: Parameters | None = None) -> pd.DataFrame:
+def query_frame(warehouse: Warehouse, sql: str, parameters: Parameters | None = None) -> "pd.DataFrame":
     """Return a result as a data frame."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
     return pd.DataFrame(warehouse.query_columns(sql, parameters))
 
 

@@ -24,7 +24,10 @@ class Decided(NamedTuple):
 
 @dataclass
 class Answers:
-    """What was found. A transaction is one (card, id), however often a gateway sent it; what is history is none."""
+    """What was found. A transaction is one (card, id), however often a gateway sent it; what is history is none.
+
+    A decision in mode `fallback` is an answer until there is another: a dead letter may be replayed.
+    """
 
     transactions: int = 0
     decisions: int = 0
@@ -56,7 +59,6 @@ def audit_answers(system: System) -> Answers:
     repeated = 0
     invalid: set[str] = set()
     actions: Counter[str] = Counter()
-    unpredicted = 0  # where the core failed there is an answer and no prediction
     for message in each_record(settings, prefix + DECISIONS.name):
         decision = decode(Decision, message.value())
         assert not isinstance(decision, DecodeFailure), decision
@@ -65,11 +67,15 @@ def audit_answers(system: System) -> Answers:
             invalid.add(decision.transaction_id)
         else:
             identity = (decision.card, decision.transaction_id)
-            repeated += identity in decided
-            decided[identity] = Decided(
-                decision.event_time_ms or 0, decision.action, decision.mode, decision.probability
-            )
-            unpredicted += decision.mode == "fallback"
+            held = decided.get(identity)
+            if held and "fallback" in (held.mode, decision.mode):
+                actions[held.action if held.mode == "fallback" else decision.action] -= 1
+            else:
+                repeated += held is not None
+            if held is None or held.mode == "fallback":
+                decided[identity] = Decided(
+                    decision.event_time_ms or 0, decision.action, decision.mode, decision.probability
+                )
     # Of a million payments the names are held once: what is answered is told by the answers.
     missing: set[tuple[str, str]] = set()
     unasked = set(decided)
@@ -83,6 +89,7 @@ def audit_answers(system: System) -> Answers:
         if sent not in decided and sent[1] not in invalid:
             missing.add(sent)
     missing -= _in_history(system, missing)
+    unpredicted = sum(each.mode == "fallback" for each in decided.values())  # where the core failed
     stored = _stored(system)
     return Answers(
         transactions=len(decided) - len(unasked) + len(missing),
@@ -94,7 +101,7 @@ def audit_answers(system: System) -> Answers:
         decisions_stored=stored["decisions"],
         labels_learned=sum(1 for _ in each_record(settings, prefix + TRAINING.name)),
         model_versions=len({message.key() for message in each_record(settings, prefix + MODELS.name)}),
-        actions=dict(sorted(actions.items())),
+        actions={action: number for action, number in sorted(actions.items()) if number},
         decided=decided,
     )
 

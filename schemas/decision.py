@@ -83,6 +83,16 @@ class Decision(Message):
     traceparent: str | None = None
 
 
+class Duplicate(Message):
+    """That a payment came again: the same card and id within 32 days. The answer to the first one holds."""
+
+    transaction_id: Identifier
+    card: CardToken
+    event_time_ms: TimeMs = Field(description="The time that the repeat names.")
+    traceparent: str | None = Field(default=None, description="Of the repeat.")
+    positions: Positions = Field(description="Where the repeat lies, and where every other input had been read to.")
+
+
 class ShadowScore(Message):
     """What a challenger would have said."""
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from schemas.decision import Decision, Prediction, Profiled, ShadowScore
+from schemas.dead_letter import Replayed
+from schemas.decision import Decision, Duplicate, Prediction, Profiled, ShadowScore
 from schemas.fields import DAY_MS, HOUR_MS, Message
 from schemas.label import Label, Outcome
 from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, RateTable, TrainingRecord
@@ -67,6 +68,11 @@ DECISIONS = Topic("fraud.decisions.v1", "card", Decision, "task", SOURCE_OF_RECO
 # Kept for ever, because a dead letter carries its sender's timestamp, and Kafka deletes by it: one dated 2018 would be
 # gone within minutes, whatever the sender meant by it.
 DEAD_LETTERS = Topic("fraud.dead-letters.v1", "the sender's", None, "task", FOREVER_MS)
+# One order for all, so that who reads it to the end knows of every replay before his own.
+DEAD_LETTERS_REPLAYED = Topic(
+    "fraud.dead-letters-replayed.v1", "dead letter", Replayed, "single", FOREVER_MS, "compact"
+)
+DUPLICATES = Topic("fraud.duplicates.v1", "card", Duplicate, "task", 90 * DAY_MS)
 TRAINING = Topic("fraud.training.v1", "transaction", TrainingRecord, "single", FOREVER_MS)
 # Every label that was accepted waits here, once, until it is joined to the features of its payment; one whose features
 # are not stored yet goes to the end again.
@@ -99,6 +105,8 @@ TOPICS: tuple[Topic, ...] = (
     PREDICTIONS,
     DECISIONS,
     DEAD_LETTERS,
+    DEAD_LETTERS_REPLAYED,
+    DUPLICATES,
     TRAINING,
     LABELS_WAITING,
     MODELS,

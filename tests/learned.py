@@ -19,7 +19,8 @@ from schemas.sampling import weight_of
 from schemas.settings import Settings
 from schemas.topics import LABELS_WAITING, MODELS, PREDICTIONS, TRAINING, Topic
 from streams.detector.learner import Learner
-from tests.oracle import EXAMPLES_MAX, Identity, first_appearances
+from tests.findings import EXAMPLES_MAX, Identity
+from tests.oracle import first_appearances
 
 ZEROES = (
     "learned_twice",

@@ -5,11 +5,13 @@ merchant stage from the profiled partitions in their order. Features are scans o
 (`tests/oracle_features.py`), answers follow from the documents that a prediction names (`tests/oracle_decisions.py`):
 nothing is shared with the windows, the state or the tasks of the detector. Every record, feature and answer is
 compared.
+
+What the detector failed on, by its dead letters, changed nothing and was answered `review`; where it was replayed, the
+replayed record is one more of its topic, and is judged as such.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,92 +21,72 @@ from schemas.decision import Decision, Prediction, Profiled
 from schemas.history import is_history
 from schemas.label import Label
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRANSACTIONS
+from schemas.topics import (
+    DEAD_LETTERS,
+    DEAD_LETTERS_REPLAYED,
+    DECISIONS,
+    DUPLICATES,
+    LABELS,
+    LABELS_WAITING,
+    PREDICTIONS,
+    PROFILED,
+    TRANSACTIONS,
+)
 from schemas.transaction import Transaction
 from streams.app import stages_of
 from streams.detector.decide import InForce
 from streams.detector.stage import Record, Refusal
 from streams.documents import shipped_policy, shipped_rates
+from tests.findings import Audit, Identity
+from tests.oracle_dead_letters import (
+    Repeat,
+    duplicate_differences,
+    failed_places,
+    replay_differences,
+    replayed_from,
+)
 from tests.oracle_decisions import Documents, documents_of
 from tests.oracle_features import Entity, differences, exact_base_amount, is_rounded, payment_features
 
-EXAMPLES_MAX = 5
-
-Identity = tuple[str, str]
-
-
-@dataclass
-class Audit:
-    """What the comparison found. `lost`, `repeated` and `differing` must be 0."""
-
-    transactions: int = 0
-    decisions: int = 0
-    predictions: int = 0
-    lost: int = 0
-    history: int = 0
-    repeated: int = 0
-    differing: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    dead_letters: int = 0
-    labels: int = 0
-    known_fraud_hits: int = 0
-    modes: Counter[str] = field(default_factory=Counter)
-    lateness_ms: list[int] = field(default_factory=list)
-    examples: list[str] = field(default_factory=list)
-    predicted: dict[Identity, Prediction] = field(default_factory=dict)
-
-    def differs(self, what: str, expected: object, actual: object) -> None:
-        """Count a difference, and keep the first few."""
-        if expected != actual:
-            self.differing += 1
-            if len(self.examples) < EXAMPLES_MAX:
-                self.examples.append(f"{what}: expected {expected}, found {actual}")
-
-    def figures(self) -> dict[str, Any]:
-        """Return the counts and the lateness of the merchant stage's events, in event time."""
-        late = sorted(self.lateness_ms) or [0]
-        kept = (
-            "transactions",
-            "history",
-            "decisions",
-            "predictions",
-            "lost",
-            "repeated",
-            "differing",
-            "duplicates",
-            "refused",
-        )
-        return {name: getattr(self, name) for name in (*kept, "dead_letters", "labels", "known_fraud_hits")} | {
-            "modes": dict(self.modes),
-            "merchant_lateness_ms": {
-                "median": late[len(late) // 2],
-                "p99": late[int(len(late) * 0.99)],
-                "max": late[-1],
-            },
-            "examples": self.examples,
-        }
+READ = (
+    TRANSACTIONS,
+    LABELS,
+    PROFILED,
+    PREDICTIONS,
+    DECISIONS,
+    DUPLICATES,
+    LABELS_WAITING,
+    DEAD_LETTERS,
+    DEAD_LETTERS_REPLAYED,
+)
 
 
 def audit(settings: Settings) -> Audit:
     """Compare everything in the topics with what they must hold."""
     found = Audit()
-    records = {
-        topic: read_topic(settings, settings.topic_prefix + topic.name)
-        for topic in (TRANSACTIONS, LABELS, PROFILED, PREDICTIONS, DECISIONS, LABELS_WAITING)
-    }
+    records = {topic: read_topic(settings, settings.topic_prefix + topic.name) for topic in READ}
     documents = documents_of(settings)
+    found.dead_letters, found.replayed = len(records[DEAD_LETTERS]), len(records[DEAD_LETTERS_REPLAYED])
+    found.failed_at = failed_places(records[DEAD_LETTERS])
+    for difference in replay_differences(records):
+        found.differs(*difference)
     profiled = [
         (message.partition(), message.offset(), _decoded(Profiled, message.value())) for message in records[PROFILED]
     ]
-    cards = _CardStage(settings, profiled, documents, found)
+    written = [
+        record for record, message in zip(profiled, records[PROFILED], strict=True) if not replayed_from(message)
+    ]
+    cards = _CardStage(settings, written, documents, found)
     cards.fold(records[TRANSACTIONS], records[LABELS])
+    for difference in duplicate_differences(cards.repeats, records[DUPLICATES]):
+        found.differs(*difference)
     predictions = [(message.partition(), _decoded(Prediction, message.value())) for message in records[PREDICTIONS]]
     decisions = [_decoded(Decision, message.value()) for message in records[DECISIONS]]
-    _merchant_stage(profiled, predictions, documents, found)
-    _answers(cards.expected_ids, cards.history_ids, predictions, decisions, found)
+    profiled_ids, history_ids = _merchant_stage(profiled, predictions, documents, found)
+    known = profiled_ids | history_ids | found.failed.keys()
+    found.lost = len((cards.expected_ids | cards.history_ids) - known)
+    _answers(profiled_ids, history_ids, predictions, decisions, found)
     _waiting(cards.accepted, records[LABELS_WAITING], found)
-    found.dead_letters = len(read_topic(settings, settings.topic_prefix + DEAD_LETTERS.name))
     return found
 
 
@@ -117,6 +99,7 @@ class _CardStage:
         self.expected_ids: set[Identity] = set()
         self.history_ids: set[Identity] = set()
         self.accepted: list[Label] = []
+        self.repeats: Counter[Repeat] = Counter()
         self._stage = stages_of(settings, ["card"], InForce(shipped_policy(), shipped_rates()))[0]
         self._documents = documents
         self._found = found
@@ -151,7 +134,8 @@ class _CardStage:
                 continue
             label = event.message
             assert isinstance(label, Label)
-            is_news = self._cards[label.card].report(label)
+            failed = (LABELS.name, partition, message.offset()) in found.failed_at
+            is_news = not failed and self._cards[label.card].report(label)
             found.labels += is_news
             self.accepted += [label] * is_news
             passed_on = self._by_origin.pop((LABELS.name, partition, message.offset()), None)
@@ -169,8 +153,13 @@ class _CardStage:
         if record:
             self._apply_labels(partition, record.positions[LABELS.name][1])
         card, name = self._cards[transaction.card], transaction.transaction_id
+        if (TRANSACTIONS.name, partition, message.offset()) in found.failed_at:
+            found.failed[transaction.card, name] += not is_history(event.record.headers)
+            found.differs(f"profiled record of {name}, on which the detector failed", None, record)
+            return
         if card.knows(name):
             found.duplicates += 1
+            self.repeats[transaction.card, name, transaction.event_time_ms, partition, message.offset()] += 1
             found.differs(f"repeat of {name}", None, record)
             return
         mode = "history" if is_history(event.record.headers) else None
@@ -197,7 +186,10 @@ def _merchant_stage(
     predictions: list[tuple[int, Prediction]],
     documents: Documents,
     found: Audit,
-) -> None:
+) -> tuple[set[Identity], set[Identity]]:
+    """Compare the predictions, and return the payments that should have one: those to be answered, and history."""
+    expected_ids: set[Identity] = set()
+    history_ids: set[Identity] = set()
     by_origin: dict[tuple[int, int], list[Prediction]] = defaultdict(list)
     for partition, prediction in predictions:
         found.differs("partition of a prediction", prediction.positions[PROFILED.name][0], partition)
@@ -205,12 +197,18 @@ def _merchant_stage(
     merchants: defaultdict[str, Entity] = defaultdict(partial(Entity, "merchant"))
     newest_ms: Counter[int] = Counter()
     for partition, offset, record in profiled:
+        if (PROFILED.name, partition, offset) in found.failed_at:
+            if record.transaction and not record.mode:
+                found.failed[record.transaction.card, record.transaction.transaction_id] += 1
+            continue
         if record.label:
             merchants[record.label.merchant].report(record.label)
             continue
         transaction = record.transaction
         assert transaction is not None
         time_ms, name = transaction.event_time_ms, transaction.transaction_id
+        found.repeated += (transaction.card, name) in history_ids or (transaction.card, name) in expected_ids
+        (history_ids if record.mode else expected_ids).add((transaction.card, name))
         newest_ms[partition] = max(newest_ms[partition], time_ms)
         found.lateness_ms.append(newest_ms[partition] - time_ms)
         merchant, told = merchants[transaction.merchant], record.features.get("payment_amount_minor")
@@ -228,6 +226,7 @@ def _merchant_stage(
             found.modes[each.mode] += 1
             found.known_fraud_hits += bool(features["card_known_frauds_30d"] or features["merchant_known_frauds_30d"])
     found.differs("predictions of nothing", 0, len(by_origin))
+    return expected_ids, history_ids
 
 
 def _waiting(accepted: Iterable[Label], waiting: Iterable[Any], found: Audit) -> None:
@@ -250,21 +249,29 @@ def _answers(
     decisions: list[Decision],
     found: Audit,
 ) -> None:
-    """Each transaction has one prediction and one decision, and they say the same; what is history has no decision."""
+    """Each transaction has one prediction and one decision, and they say the same; what is history has no decision.
+
+    Besides, what the detector failed on was answered each time: that answer holds until there is a decision.
+    """
     found.predictions = len(predictions)
     for _, prediction in predictions:
         identity = (prediction.transaction.card, prediction.transaction.transaction_id)
         found.repeated += identity in found.predicted
         found.predicted[identity] = prediction
     decided: dict[Identity, Decision] = {}
+    fallbacks: Counter[Identity] = Counter()
     for decision in decisions:
         if decision.action == "invalid":
             continue
         identity = (decision.card or "", decision.transaction_id)
+        if decision.mode == "fallback":
+            fallbacks[identity] += 1
+            continue
         found.repeated += identity in decided
         decided[identity] = decision
     found.decisions = len(decided)
-    found.lost = len(expected_ids - decided.keys()) + len((expected_ids | history_ids) - found.predicted.keys())
+    found.lost += len(expected_ids - decided.keys()) + len((expected_ids | history_ids) - found.predicted.keys())
+    found.differs("answers where the detector failed", found.failed, fallbacks)
     found.differs("answers to nothing", set(), decided.keys() - expected_ids)
     for identity in decided.keys() & found.predicted.keys():
         found.differs(f"decision of {identity}", _said(found.predicted[identity]), _said(decided[identity]))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.oracle import Audit, Identity
+from tests.findings import Audit, Identity
 
 
 def compare_stored(found: Audit, rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

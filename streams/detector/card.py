@@ -1,12 +1,12 @@
 """The card stage: the card's features for every transaction, and its labels, each once and in one order."""
 
 from schemas.codec import DecodeFailure, decode, encode
-from schemas.decision import Profiled
+from schemas.decision import Duplicate, Profiled
 from schemas.fields import Positions
 from schemas.history import HISTORY, is_history
 from schemas.label import Label
 from schemas.learning import RateTable
-from schemas.topics import CARD_STATE, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
+from schemas.topics import CARD_STATE, DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.detector.look import Payment
 from streams.detector.payment import AMOUNT
@@ -51,7 +51,7 @@ class CardStage(EntityStage):
         rates = self.context.in_force.rates
         seen = pay_by_card(state, message, rates)
         if seen.duplicate:
-            return Step((), ("duplicates",))
+            return Step((_duplicate(message, event.record.partition, positions),), ("duplicates",))
         history = is_history(event.record.headers)
         profiled = Profiled.of_valid(
             transaction=message,
@@ -76,6 +76,17 @@ class CardStage(EntityStage):
         )
         state.apply(label.card, seen.changes)
         return Step(outputs, ("labels",))
+
+
+def _duplicate(message: Transaction, partition: int, positions: Positions) -> Output:
+    duplicate = Duplicate.of_valid(
+        transaction_id=message.transaction_id,
+        card=message.card,
+        event_time_ms=message.event_time_ms,
+        traceparent=message.traceparent,
+        positions=positions,
+    )
+    return Output(DUPLICATES, message.card.encode(), encode(duplicate), partition)
 
 
 def pay_by_card(state: State, transaction: Transaction, rates: RateTable) -> Seen:

@@ -118,7 +118,7 @@ class Stage(ABC):
     def fail(self, event: Event, error: Exception) -> Step:
         """Return what follows when `step` raised: a dead letter, and `review` for a transaction. State is untouched."""
         detail = f"{type(error).__name__}: {error}"
-        outputs = [self._dead_letter(event.record, "core_exception", detail)]
+        outputs = [self._dead_letter(event.record, "core_exception", detail, _raised_at(error))]
         profiled = event.message if isinstance(event.message, Profiled) else None
         message = profiled.transaction if profiled else event.message
         history = profiled.mode if profiled else is_history(event.record.headers)
@@ -138,9 +138,16 @@ class Stage(ABC):
             tuple(outputs), ("dead_letters", "dead_letters.core_exception", *(["decided"] * (len(outputs) - 1)))
         )
 
-    def _dead_letter(self, record: Record, reason: DeadLetterReason, detail: str) -> Output:
-        origin = Origin(**record._asdict())
-        key, value, headers = DeadLetter(origin=origin, stage=self.name, reason=reason, detail=detail).to_record()
+    def _dead_letter(self, record: Record, reason: DeadLetterReason, detail: str, stacktrace: str = "") -> Output:
+        letter = DeadLetter(
+            origin=Origin(**record._asdict()),
+            stage=self.name,
+            reason=reason,
+            detail=detail,
+            class_name=f"{type(self).__module__}.{type(self).__qualname__}",
+            stacktrace=stacktrace,
+        )
+        key, value, headers = letter.to_record()
         return Output(DEAD_LETTERS, key, value, record.partition, tuple(headers), record.timestamp_ms)
 
 
@@ -156,6 +163,16 @@ class EntityStage(Stage):
         `positions` is where every input stands: at this record for its own topic, before the first record that was not
         applied yet for the others.
         """
+
+
+def _raised_at(error: Exception) -> str:
+    """Return the calls that led to an error, innermost first as Kafka Connect has them, by name and line number."""
+    calls, at = [], error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        calls.append(f"at {at.tb_frame.f_globals.get('__name__', '')}.{code.co_qualname}:{at.tb_lineno}")
+        at = at.tb_next
+    return "\n".join(reversed(calls))
 
 
 def refusal_of(record: Record, failure: DecodeFailure) -> Refusal:

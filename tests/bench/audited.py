@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from deploy.demo import LIVE_PARTITIONS, RECORDED_SNAPSHOT_RECORDS
 from deploy.system import System
+from tests.findings import Audit
 from tests.learned import ZEROES as LEARNING_ZEROES
 from tests.learned import audit_learning
-from tests.oracle import Audit, audit
+from tests.oracle import audit
 from tests.stored import compare_stored
 
 ZEROES = ("lost", "repeated", "differing", "stored_missing", "stored_repeated", "stored_differing", *LEARNING_ZEROES)

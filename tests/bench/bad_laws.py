@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from schemas.dead_letter import HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX, PREFIX, VALUE_BYTES_MAX
-from schemas.topics import DEAD_LETTERS, PROFILED, TRANSACTIONS
+from schemas.dead_letter import CONNECTOR, HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX, PREFIX, VALUE_BYTES_MAX
+from schemas.topics import DEAD_LETTERS, DUPLICATES, PROFILED, TRANSACTIONS
 from tests.bench.bad_records import GROUPED_PAN, PAN, Bad
 from tests.integration.faulty_worker import QUOTED_NUMBER
 
@@ -76,6 +76,11 @@ def each_is_one_dead_letter(sent: Sent, seen: Seen) -> list[str]:
             found.append(f"{bad.name}: {facts['stage']}, {facts['exception.class.name']}")
         if bad and not facts["exception.message"]:
             found.append(f"{bad.name}: no message")
+        who = (facts["connector.name"], facts["task.id"], facts["class.name"].rpartition(".")[2])
+        if bad and who != (CONNECTOR, str(letter.partition()), f"{bad.stage.title()}Stage"):
+            found.append(f"{bad.name}: {who}")
+        if bad and ("exception.stacktrace" in facts) != (bad.reason == "core_exception"):
+            found.append(f"{bad.name}: where it was raised")
     return found
 
 
@@ -172,6 +177,7 @@ def what_is_counted_is_there(sent: Sent, seen: Seen) -> list[str]:
         "merchant.dead_letters": (merchant.get("dead_letters", 0), failed_at_merchant),
         "merchant.decided": (merchant.get("decided"), len(sent.good) + failed_at_merchant),
         "profiled": (len(seen.topics[PROFILED.name]), card.get("transactions", 0) + card.get("labels", 0)),
+        "duplicates": (len(seen.topics[DUPLICATES.name]), sent.repeats),
         "letters": (len(seen.letters), card.get("dead_letters", 0) + merchant.get("dead_letters", 0)),
         "decisions": (
             len(seen.decisions),

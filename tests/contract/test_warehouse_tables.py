@@ -127,6 +127,31 @@ def test_what_a_prediction_says_is_what_the_store_says(warehouse: Warehouse) -> 
     assert warehouse.query_columns(asked) == {"n": [3.0], "o": [2**40]}
 
 
+def test_a_fallback_gives_way_to_a_decision(tmp_path: Path) -> None:
+    """Law: of answers to one payment the first that is no fallback holds, whichever came first, and from before too."""
+    review = decision(action="review", mode="fallback")
+    opened = open_warehouse(Settings(data_dir=tmp_path))
+    migrate(opened, shipped_migrations()[:8])
+    insert(opened, "decisions", row("decisions", decision(transaction_id="tx-old"), offset=4))
+    migrate(opened)
+    insert(opened, "decisions", row("decisions", review, offset=1))
+    assert opened.query_columns("SELECT mode FROM v_decisions WHERE transaction_id != 'tx-old'") == {
+        "mode": ["fallback"]
+    }
+    for offset, answer in ((7, decision()), (0, review), (9, decision())):
+        insert(opened, "decisions", row("decisions", answer, offset=offset, partition=offset % 3))
+    for offset, answer in (
+        (3, decision(transaction_id="tx-old", mode="fallback")),
+        (5, decision(transaction_id="tx-old")),
+    ):
+        insert(opened, "decisions", row("decisions", answer, offset=offset))
+    for _ in range(2):
+        read = opened.query_columns("SELECT mode, record_offset FROM v_decisions ORDER BY record_offset")
+        assert read == {"mode": ["normal", "normal"], "record_offset": [4, 7]}
+        opened.execute("OPTIMIZE TABLE decisions FINAL")
+    opened.close()
+
+
 def test_of_two_predictions_of_one_payment_the_first_counts(warehouse: Warehouse) -> None:
     later, first = prediction(action="block"), prediction(action="approve")
     insert(warehouse, "predictions", row("predictions", later, offset=9))

@@ -11,6 +11,7 @@ from deploy.broker import Broker
 from deploy.read_back import read_topic
 from schemas.codec import encode
 from schemas.learning import PolicyRule
+from schemas.settings import Settings
 from schemas.topics import MODELS, PREDICTIONS
 from streams.__main__ import main
 from streams.documents import shipped_policy
@@ -81,7 +82,7 @@ def test_what_was_decided_under_fire_is_recomputed_to_the_byte(outcome: dict[str
 
 def test_one_decision_is_told_beside_what_it_comes_out_as(broker: Broker, recompute: Recompute) -> None:
     """Both sides of one payment, and an id that nobody sent."""
-    value = read_topic(broker.settings, PREFIX + PREDICTIONS.name)[-1].value()
+    value = read_topic(Settings(kafka_bootstrap=broker.bootstrap), PREFIX + PREDICTIONS.name)[-1].value()
     transaction_id = json.loads(value)["transaction"]["transaction_id"]
     status, figures = recompute("recompute", "--transaction", transaction_id, "--json")
     assert status == 0

@@ -154,6 +154,17 @@ def test_repeats_around_another() -> None:
     assert card.pay(START_MS + 2 * DAY_MS, 1, "C").features["card_count_7d"] == 3
 
 
+def test_an_id_is_known_until_its_card_has_a_payment_32_days_newer() -> None:
+    """Law: up to the last millisecond of 32 days a repeat is known, by the card's newest payment and not its own."""
+    card = Remembering(CARD)
+    card.pay(START_MS, 100, "A")
+    assert card.pay(START_MS + 90 * DAY_MS, 100, "A").duplicate
+    card.pay(START_MS + 32 * DAY_MS - 1, 100, "B")
+    assert card.pay(START_MS + 33 * DAY_MS, 100, "A").duplicate
+    card.pay(START_MS + 32 * DAY_MS, 100, "C")
+    assert not card.pay(START_MS + 33 * DAY_MS, 100, "A").duplicate
+
+
 def test_late_beyond_retention_is_answered_once() -> None:
     """Law: a payment too late for every window sees itself alone, changes no window, and its repeat is known."""
     card = Remembering(CARD)

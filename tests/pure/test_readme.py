@@ -24,6 +24,7 @@ PATH = re.compile(r"`((?:schemas|producers|streams|consumers|tests|deploy)/[\w./
 def test_every_setting_has_its_row_with_its_default(name: str) -> None:
     """Law: each variable is told with the default that it has."""
     default = str(Settings.model_fields[name].default)
+    default = default.lower() if default in {"True", "False"} else default
     assert f"| `FRAUD_{name.upper()}` | {f'`{default}`' if default else 'empty'} | " in README
 
 

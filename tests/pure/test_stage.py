@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.codec import decode, encode
-from schemas.decision import Decision, Profiled
+from schemas.decision import Decision, Duplicate, Profiled
 from schemas.fields import DAY_MS
 from schemas.label import Label
-from schemas.topics import DEAD_LETTERS, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
+from schemas.topics import DEAD_LETTERS, DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
 from streams.detector.card import CardStage
 from streams.detector.decide import InForce
 from streams.detector.merchant import MerchantStage
@@ -247,3 +247,38 @@ def test_core_exception_on_a_label_is_a_dead_letter() -> None:
     step = CARD_STAGE.fail(event, ValueError("broken"))
     assert [output.topic for output in step.outputs] == [DEAD_LETTERS]
     assert step.counts == ("dead_letters", "dead_letters.core_exception")
+
+
+def test_duplicate_leads_to_a_marker_and_nothing_else() -> None:
+    """Law: each repeat of a payment is told once, with its place, and is neither passed on nor remembered anew."""
+    state = State(CARD_STAGE.kind)
+    for offset in range(3):
+        event = CARD_STAGE.read(_payment(offset, event_time_ms=NOW_MS + offset))
+        assert isinstance(event, Event)
+        step = CARD_STAGE.step(state, event, {TRANSACTIONS.name: (0, offset)})
+        if offset == 0:
+            assert [output.topic for output in step.outputs] == [PROFILED]
+            continue
+        (marker,) = step.outputs
+        assert (marker.topic, marker.key, marker.partition, step.counts) == (DUPLICATES, b"card_a", 0, ("duplicates",))
+        assert decode(Duplicate, marker.value) == Duplicate(
+            transaction_id="tx-1",
+            card="card_a",
+            event_time_ms=NOW_MS + offset,
+            positions={TRANSACTIONS.name: (0, offset)},
+        )
+
+
+def test_core_exception_says_where_it_was_raised() -> None:
+    """Law: the dead letter names the calls by module and line, innermost first, and no value of the sender's."""
+    event = CARD_STAGE.read(_payment())
+    assert isinstance(event, Event)
+    try:
+        json.loads("secret")
+    except ValueError as error:
+        _, headers = _dead_letter(CARD_STAGE.fail(event, error).outputs)
+    calls = headers["exception.stacktrace"].decode().splitlines()
+    assert calls[0].startswith("at json.decoder.JSONDecoder.raw_decode:")
+    assert calls[-1].startswith(f"at {__name__}.test_core_exception_says_where_it_was_raised:")
+    assert "secret" not in headers["exception.stacktrace"].decode()
+    assert headers["class.name"] == b"streams.detector.card.CardStage"
