@@ -12,6 +12,7 @@ from statistics import NormalDist
 from producers.duration import LONGEST_MS
 from producers.fraud_patterns import Pattern
 from schemas.label import FraudType, Label, Outcome, OutcomeKind
+from schemas.sampling import weight_of
 from schemas.transaction import Transaction
 
 ANSWER_MS = (150, 2_500)
@@ -41,8 +42,9 @@ class Reporting:
     The shop captures `capture_delay_ms` after the payment; `outcomes` says whether outcomes are published at all: the
     issuer declines in any case. A label comes `label_delay_ms` after its payment on average; `label_delay_spread` is
     the standard deviation as a multiple of that (lognormal; 0 is exact). Of the frauds that were authorised and not
-    reversed `label_coverage` is ever charged back; of such honest payments `legitimate_share` is called
-    `assumed_legitimate`; of the rest nobody ever says anything. `label_noise` of all labels have the wrong verdict: a
+    reversed `label_coverage` is ever charged back. Of such honest payments one in `legitimate_one_in` is called
+    `assumed_legitimate`, by the draw by which the label join samples (`schemas.sampling`): of the others nobody says
+    anything, which is what nothing would be learned from. `label_noise` of all labels have the wrong verdict: a
     fraud that passes for honest, or an owner who disputes what he bought. `label_reversals` of those disputes are
     overturned by a later revision.
     """
@@ -52,14 +54,15 @@ class Reporting:
     label_coverage: float = 1.0
     label_noise: float = 0.0
     label_reversals: float = 0.0
-    legitimate_share: float = 0.3
+    legitimate_one_in: int = 3
     outcomes: bool = True
     capture_delay_ms: int = 30_000
 
     def wrong(self) -> list[str]:
         """Return the names of what is out of its range."""
-        shares = ("label_coverage", "label_noise", "label_reversals", "legitimate_share")
+        shares = ("label_coverage", "label_noise", "label_reversals")
         ranges = {name: 0 <= getattr(self, name) <= 1 for name in shares}
+        ranges["legitimate_one_in"] = self.legitimate_one_in >= 1
         ranges["label_delay_ms"] = 0 <= self.label_delay_ms <= LONGEST_MS
         ranges["label_delay_spread"] = 0 <= self.label_delay_spread <= 10
         ranges["capture_delay_ms"] = 0 <= self.capture_delay_ms <= LONGEST_MS
@@ -121,13 +124,15 @@ class Aftermath:
 
     def _labels(self, transaction: Transaction, pattern: Pattern | None, chances: _Chances) -> tuple[Label, ...]:
         reporting = self._reporting
-        if chances.told >= (reporting.label_coverage if pattern else reporting.legitimate_share):
-            return ()
         reported_ms = transaction.event_time_ms + self._delay_ms(chances.delay)
+        honest = _label(transaction, reported_ms, None)
+        kept = weight_of(honest, reporting.legitimate_one_in) is not None
+        if not (chances.told < reporting.label_coverage if pattern else kept):
+            return ()
         wrong = chances.noise < reporting.label_noise
         if pattern:
-            return (_label(transaction, reported_ms, None if wrong else pattern.fraud_type),)
-        first = _label(transaction, reported_ms, "friendly_fraud" if wrong else None)
+            return (honest if wrong else _label(transaction, reported_ms, pattern.fraud_type),)
+        first = _label(transaction, reported_ms, "friendly_fraud") if wrong else honest
         if not (wrong and chances.overturned < reporting.label_reversals):
             return (first,)
         return first, _overturned(first, reported_ms + self._delay_ms(chances.next_delay))

@@ -103,7 +103,11 @@ def _simulate_flags(simulate: argparse.ArgumentParser) -> None:
         "--label-reversals", type=float, default=0.0, help="share of wrong chargebacks overturned later (default 0)"
     )
     later.add_argument(
-        "--legitimate-share", type=float, default=0.3, help="of honest payments that stand, labelled (default 0.3)"
+        "--legitimate-one-in",
+        type=int,
+        default=3,
+        metavar="N",
+        help="of honest payments that stand, labelled: those that are learned where one in N is (default 3)",
     )
 
 

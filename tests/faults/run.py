@@ -28,7 +28,7 @@ LABELLING = {
     # Some labels are faster than the store and have to wait for their payment's row.
     "--label-delay-spread": "1",
     # Enough to learn from: within a minute the model knows enough to decide.
-    "--legitimate-share": "1",
+    "--legitimate-one-in": "1",
     "--fraud-rate": "0.04",
     # Revisions: disputes that are overturned.
     "--label-noise": "0.02",

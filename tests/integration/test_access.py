@@ -136,7 +136,7 @@ def system(secure_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def test_every_process_works_with_its_own_rights(system: System) -> None:
     """Law: a payment of the source's is decided by the worker, stored by the store, and its label learned."""
-    published = ["--seconds", "1", "--rate", "50", "--flat-out", "--labels-to-the-end", "--legitimate-share", "1"]
+    published = ["--seconds", "1", "--rate", "50", "--flat-out", "--labels-to-the-end", "--legitimate-one-in", "1"]
     system.run("source", ["producers", "simulate", *published, "--json"])
     assert system.wait_until_drained(60)
     system.stop_store()

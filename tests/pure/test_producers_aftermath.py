@@ -15,6 +15,7 @@ from producers.aftermath import ANSWER_MS, DECLINED, Reporting
 from producers.fraud_patterns import PATTERNS
 from producers.world import World, cases
 from schemas.recordings.stream import Case
+from schemas.sampling import weight_of
 
 START_MS = 1_522_540_800_000
 WORLD = World(seed=3, start_ms=START_MS, rate=200, shoppers=1_000, merchants=400, fraud_rate=0.2)
@@ -28,7 +29,7 @@ reportings = st.builds(
     label_coverage=st.floats(0, 1),
     label_noise=st.floats(0, 1),
     label_reversals=st.floats(0, 1),
-    legitimate_share=st.floats(0, 1),
+    legitimate_one_in=st.integers(1, 100),
     capture_delay_ms=st.integers(0, 10**9),
 )
 
@@ -106,7 +107,7 @@ def test_an_issuer_declines_captures_follow_and_few_are_taken_back() -> None:
 
 
 def test_of_a_payment_that_was_declined_or_reversed_nobody_speaks() -> None:
-    for case in reported(legitimate_share=1.0):
+    for case in reported(legitimate_one_in=1):
         assert bool(case.labels) == (kinds(case)[-1] in {"captured", "refunded"})
 
 
@@ -116,18 +117,20 @@ def test_coverage_is_the_share_of_standing_frauds_that_are_reported(share: float
     assert sum(bool(case.labels) for case in standing) / len(standing) == pytest.approx(share, abs=0.05)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_of_honest_payments_that_stand_the_asked_share_is_assumed_legitimate(share: float) -> None:
-    some = reported(legitimate_share=share, label_coverage=0.0)
+@pytest.mark.parametrize("one_in", [1, 3, 10])
+def test_of_honest_payments_that_stand_those_are_assumed_legitimate_that_are_learned(one_in: int) -> None:
+    """Law: one in so many is labelled, and each label is kept where one in so many is learned: none is of no use."""
+    some = reported(legitimate_one_in=one_in, label_coverage=0.0)
     standing = [case for case in some if not is_fraud(case) and "captured" in kinds(case)]
     labelled = [label for case in some for label in case.labels]
-    assert len(labelled) / len(standing) == pytest.approx(share, abs=0.02)
-    assert {label.source for label in labelled} <= {"assumed_legitimate"}
+    assert len(labelled) / len(standing) == pytest.approx(1 / one_in, abs=0.02)
+    assert {label.source for label in labelled} == {"assumed_legitimate"}
+    assert {weight_of(label, one_in) for label in labelled} == {float(one_in)}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 def test_noise_is_the_share_of_labels_that_are_wrong_of_frauds_as_of_honest_payments(share: float) -> None:
-    some = reported(label_noise=share, legitimate_share=0.5)
+    some = reported(label_noise=share, legitimate_one_in=2)
     for fraud in (True, False):
         said = [(case.labels[0].verdict == "fraud") for case in some if case.labels and is_fraud(case) == fraud]
         assert sum(verdict != fraud for verdict in said) / len(said) == pytest.approx(share, abs=0.05)
@@ -149,7 +152,7 @@ def test_a_wrong_chargeback_is_overturned_by_a_later_revision_as_often_as_asked(
 
 @pytest.mark.parametrize("spread", [0.2, 1.0])
 def test_the_spread_keeps_the_mean_delay_and_is_its_deviation_over_it(spread: float) -> None:
-    some = reported(label_delay_ms=60_000, label_delay_spread=spread, legitimate_share=1.0)
+    some = reported(label_delay_ms=60_000, label_delay_spread=spread, legitimate_one_in=1)
     delays = [label.reported_at_ms - label.occurred_at_ms for case in some for label in case.labels]
     assert mean(delays) == pytest.approx(60_000, rel=0.03)
     assert stdev(delays) / mean(delays) == pytest.approx(spread, rel=0.15)
@@ -157,7 +160,7 @@ def test_the_spread_keeps_the_mean_delay_and_is_its_deviation_over_it(spread: fl
 
 def test_each_flag_changes_only_what_it_names() -> None:
     """Law: fewer reports are a selection of more, and who publishes no outcomes says the same of the same payments."""
-    all_of_them, some_of_them = reported(5_000), reported(5_000, label_coverage=0.5, legitimate_share=0.1)
+    all_of_them, some_of_them = reported(5_000), reported(5_000, label_coverage=0.5, legitimate_one_in=6)
     assert all(few.labels in {(), every.labels} for few, every in zip(some_of_them, all_of_them, strict=True))
     assert [case.outcomes for case in some_of_them] == [case.outcomes for case in all_of_them]
     silent = reported(5_000, outcomes=False)
@@ -171,7 +174,7 @@ def test_each_flag_changes_only_what_it_names() -> None:
         {"label_coverage": 1.1},
         {"label_noise": -0.1},
         {"label_reversals": 2},
-        {"legitimate_share": float("nan")},
+        {"legitimate_one_in": 0},
         {"label_delay_ms": -1},
         {"label_delay_spread": float("inf")},
         {"capture_delay_ms": -1},

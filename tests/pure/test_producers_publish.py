@@ -20,7 +20,7 @@ from schemas.recordings.stream import Case, Event, Stream
 from schemas.transaction import Transaction
 
 START_MS = 1_522_540_800_000
-REPORTING = Reporting(label_delay_ms=3_000, legitimate_share=0.5, capture_delay_ms=1_000)
+REPORTING = Reporting(label_delay_ms=3_000, legitimate_one_in=2, capture_delay_ms=1_000)
 WORLD = World(seed=1, start_ms=START_MS, rate=20, shoppers=10, merchants=10, fraud_rate=0.2, reporting=REPORTING)
 
 

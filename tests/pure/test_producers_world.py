@@ -27,7 +27,7 @@ reportings = st.builds(
     label_coverage=st.floats(0, 1),
     label_noise=st.floats(0, 1),
     label_reversals=st.floats(0, 1),
-    legitimate_share=st.floats(0, 1),
+    legitimate_one_in=st.integers(1, 10),
     outcomes=st.booleans(),
     capture_delay_ms=st.integers(0, 10**9),
 )
