@@ -124,10 +124,11 @@ def user_of(application_id: str, principal: str) -> str:
 def topics_of(principals: Iterable[str]) -> tuple[Topic, ...]:
     """Return the topics that these principals do anything with.
 
-    >>> [topic.name for topic in topics_of(["gateway"])]
-    ['payments.transactions.v1']
+    >>> [topic.name for topic in topics_of(name for name in ("gateway", "reader"))]
+    ['payments.transactions.v1', 'fraud.decisions.v1']
     """
-    used = {name for row in TABLE if row.principal in set(principals) for name in row.names}
+    asked = set(principals)
+    used = {name for row in TABLE if row.principal in asked for name in row.names}
     return tuple(topic for topic in TOPICS if topic in used)
 
 

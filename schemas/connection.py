@@ -13,6 +13,8 @@ ATTEMPT_S = 1.0
 RECONNECT_MS_MAX = 500
 FINAL_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - librdkafka's local codes
 """Errors that no waiting mends: the broker does not take our password, or we do not take its certificate."""
+LOST = KafkaError(KafkaError._TRANSPORT).str()  # noqa: SLF001
+"""In the text of an error that came of a connection which broke while we said who we are: that may be mended."""
 EMPTY_CODES = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 """Errors that say no more than that there were others."""
 
@@ -60,7 +62,7 @@ def reached(settings: Settings, timeout_s: float = TIMEOUT_S) -> AdminClient:
         except KafkaException as error:
             admin.poll(0)
             reasons = [each for each in met if each.code() not in EMPTY_CODES]
-            final = [each for each in reasons if each.code() in FINAL_CODES]
+            final = [each for each in reasons if each.code() in FINAL_CODES and LOST not in each.str()]
             if final or time.monotonic() > deadline:
                 raise KafkaException((final or reasons or [_no_answer(settings, error.args[0])])[-1]) from None
             time.sleep(ATTEMPT_S / 10)

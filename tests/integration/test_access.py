@@ -23,6 +23,7 @@ from tests.access_matrix import Tried, deployed, tried
 pytestmark = pytest.mark.kafka
 
 READY_S_MAX = 120.0
+COUNT = "SELECT (SELECT count() FROM v_predictions) AS stored, (SELECT count() FROM v_training) AS learned"
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +145,9 @@ def test_every_process_works_with_its_own_rights(system: System) -> None:
     decided = sum(1 for _ in each_record(system.settings, f"system.{DECISIONS.name}"))
     asked = sum(1 for _ in each_record(system.settings, f"system.{TRANSACTIONS.name}"))
     assert decided == asked > 20
-    assert system.query("SELECT count() AS stored FROM v_predictions")[0]["stored"] == asked
-    assert system.query("SELECT count() AS learned FROM v_training")[0]["learned"] > 0
+    (found,) = system.query(COUNT)
+    assert found["stored"] == asked
+    assert found["learned"] > 0
     hosts = (*system.workers, system.learner)
     assert [host.restarts for host in hosts if host] == [0, 0]
 
