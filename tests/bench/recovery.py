@@ -23,6 +23,7 @@ SESSION_TIMEOUT_MS = 10_000
 READY_S_MAX = 120.0
 CALM_S = 8.0
 """Between what is done to the system and what comes next: longer than anything of it lasts."""
+LAST_MS = 2_000
 CARDS, MERCHANTS = 50_000, 5_000
 
 
@@ -41,7 +42,8 @@ class Acts:
         from_ms = time.time_ns() // 1_000_000
         act()
         time.sleep(calm_s)
-        self.spans[name] = (from_ms, time.time_ns() // 1_000_000)
+        # Without the last payments, whose decisions may have to wait for what is done next.
+        self.spans[name] = (from_ms, time.time_ns() // 1_000_000 - LAST_MS)
 
     def worker(self, name: str, *, restart: bool) -> Process:
         """Start a worker and wait until it has tasks."""
