@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     profiles_ready: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
         default=50_000,
         description="Profiles of each stage that a worker with all partitions keeps ready, some 6 kB each. Others are"
-        " made of their bytes when needed, in 20 microseconds.",
+        " made of their bytes when they are needed.",
     )
     step_interval_ms: Annotated[int, Field(ge=0, le=1_000)] = Field(
         default=10, description="Pace of a task's transactions: longer is fewer commits, shorter is lower latency."

@@ -100,10 +100,10 @@ def progress_of(far: Mapping[str, Restored], seconds: float) -> str:
     records = sum(each.records for each in far.values())
     share = sum(each.reached for each in begun.values()) / sum(each.end for each in begun.values())
     last, behind = min(begun.items(), key=lambda item: item[1].reached / item[1].end)
-    left_s = seconds * (1 - share) / share if share else float("inf")
+    left = f"about {seconds * (1 - share) / share:.0f} s" if share else "not known how long is"
     return (
         f"restoring: {sum(each.reached >= each.end for each in begun.values())} of {len(far)} tasks done,"
-        f" {records:,} records, {share:.0%} of the logs, {records / seconds:,.0f}/s, about {left_s:.0f} s left;"
+        f" {records:,} records, {share:.0%} of the logs, {records / seconds:,.0f}/s, {left} left;"
         f" last is {last} at {behind.reached / behind.end:.0%}"
     ).replace("%", " %")
 

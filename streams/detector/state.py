@@ -123,31 +123,29 @@ class State:
             key = f"{entity}/{_LETTER_OF[name]}/{serial}".encode()
             pieces[key] = encoded = piece.encode() if piece else None
             ready = self._ready[entity]
-            ready.bytes += self.restore(key, encoded)
+            before = self._bytes
+            self.restore(key, encoded)
+            ready.bytes += self._bytes - before
             self.largest_bytes = max(self.largest_bytes, ready.bytes)
         self._changed = {}
         while len(self._ready) > self._profiles_ready:
             self._ready.popitem(last=False)
         return pieces
 
-    def restore(self, key: bytes, value: bytes | None) -> int:
-        """Take one record of the state log, in its order; return by how many bytes the state has grown.
-
-        Raises ValueError when the key is not a piece's.
-        """
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take one record of the state log, in its order. Raises ValueError when the key is not a piece's."""
         old = self._pieces.get(key)
-        grown = -len(key) - len(old) if old is not None else 0
+        if old is not None:
+            self._bytes -= len(key) + len(old)
         if value is not None:
             self._pieces[key] = value
-            grown += len(key) + len(value)
+            self._bytes += len(key) + len(value)
         elif old is not None:
             del self._pieces[key]
-        self._bytes += grown
         if not key.endswith(_FIRSTS):
             self._index(key, is_held=value is not None)
         elif key.endswith(_HABIT):
             self._entities += (value is not None) - (old is not None)
-        return grown
 
     def _index(self, key: bytes, *, is_held: bool) -> None:
         entity, letter, serial = key.rsplit(b"/", 2)

@@ -1,11 +1,14 @@
 """How long decisions pause when a worker is stopped or killed, and when the broker restarts, over all partitions."""
 
+import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.processes import Process, log_tail
 from deploy.read_back import read_topic
@@ -24,6 +27,7 @@ SESSION_TIMEOUT_MS = 10_000
 READY_S_MAX = 120.0
 CALM_S = 8.0
 """Between what is done to the system and what comes next: longer than anything of it lasts."""
+LAST_MS = 2_000
 CARDS, MERCHANTS = 50_000, 5_000
 
 
@@ -33,7 +37,7 @@ class Acts:
     def __init__(self, system: System) -> None:
         self.system = system
         self.spans: dict[str, tuple[int, int]] = {}
-        """From when to when payments were published whose wait counts, ms."""
+        """From when to when each counts, ms."""
         self.broker_back_ms = 0
         self.exit_codes: list[int | None] = []
 
@@ -42,7 +46,8 @@ class Acts:
         from_ms = time.time_ns() // 1_000_000
         act()
         time.sleep(calm_s)
-        self.spans[name] = (from_ms, time.time_ns() // 1_000_000)
+        # Without the last payments, whose decisions may have to wait for what is done next.
+        self.spans[name] = (from_ms, time.time_ns() // 1_000_000 - LAST_MS)
 
     def worker(self, name: str, *, restart: bool) -> Process:
         """Start a worker and wait until it has tasks."""
@@ -93,13 +98,13 @@ def run(*, rate: float = 200, cards: int = CARDS, broker: bool = True) -> dict[s
             for worker in system.workers:
                 if worker.running:
                     acts.stop(worker)
-            found, published, decided = _found(system)
+            found = _found(system)
             restarts = sum(worker.restarts for worker in system.workers)
             logs = [path.read_text() for path in sorted(system.logs_dir.glob("worker-*.log"))]
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
     told = [line for log in logs for line in log.splitlines() if "] opened " in line]
-    figures = _figures(acts, found, published, decided)
+    figures = _figures(acts, found)
     figures |= {"cards": cards, "drained": drained, "restarted_themselves": restarts}
     figures["opened"] = [line.partition("] ")[2] for line in told]
     figures["holds"] = figures["holds"] and drained
@@ -114,31 +119,61 @@ def _fill(system: System, cards: int) -> None:
     fill(system.settings, MERCHANT_STATE, merchants, lives(MERCHANT, payments=100, until_ms=until_ms))
 
 
-def _found(system: System) -> tuple[Waits, int, int]:
-    """Return the waits, how many different payments were published, and how many decisions were given."""
-    settings = system.settings
-    decisions = read_topic(settings, DECISIONS.name)
-    published = first_times(read_topic(settings, TRANSACTIONS.name))
-    return matched(published, first_times(decisions)), len(published), len(decisions)
+class Found(NamedTuple):
+    """What came of the payments: waits, when something was decided by partition, and how many there are of each."""
+
+    waits: Waits
+    decided_at_ms: dict[str, list[int]]
+    published: int
+    decided: int
 
 
-def _figures(acts: Acts, found: Waits, published: int, decided: int) -> dict[str, Any]:
-    longest = {name: longest_s(found, *span) for name, span in acts.spans.items()}
+def _found(system: System) -> Found:
+    transactions = read_topic(system.settings, TRANSACTIONS.name)
+    decisions = read_topic(system.settings, DECISIONS.name)
+    published, decided = first_times(transactions), first_times(decisions)
+    at_ms: defaultdict[str, list[int]] = defaultdict(list)
+    # Each decision counts for the partition of its card and for that of its merchant: both had to be at work.
+    for topic, messages in (("card", transactions), ("merchant", decisions)):
+        for message in messages:
+            identity = message.key(), json.loads(message.value())["transaction_id"]
+            if identity in decided:
+                at_ms[f"{topic}-{message.partition()}"].append(decided[identity])
+    return Found(matched(published, decided), dict(at_ms), len(published), len(decisions))
+
+
+def longest_pause_s(decided_at_ms: Iterable[list[int]], from_ms: int, until_ms: int) -> float:
+    """Return the longest time within a span in which nothing was decided in some partition, s.
+
+    >>> longest_pause_s([[900, 1_100, 1_900], [1_000, 1_500, 2_000, 9_000]], 1_000, 2_000)
+    0.8
+    """
+    longest = 0
+    for times in decided_at_ms:
+        inside = sorted(at_ms for at_ms in times if from_ms < at_ms < until_ms)
+        longest = max(longest, *(after - before for before, after in pairwise([from_ms, *inside, until_ms])))
+    return longest / 1000
+
+
+def _figures(acts: Acts, found: Found) -> dict[str, Any]:
+    spans = dict(acts.spans)
     bounds = {"sigterm": SIGTERM_S_MAX, "sigkill": SESSION_TIMEOUT_MS / 1000 + SIGKILL_OVER_SESSION_S_MAX}
     if acts.broker_back_ms:
-        # What was published while the broker was away has waited since its return.
-        back_ms = acts.broker_back_ms
-        since = [(at_ms, min(wait_ms, at_ms + wait_ms - back_ms)) for at_ms, wait_ms in found]
-        longest["broker"] = longest_s(since, *acts.spans["broker"])
+        spans["broker"] = (acts.broker_back_ms, spans["broker"][1])
         bounds["broker"] = BROKER_S_MAX
+    partitions = found.decided_at_ms.values()
+    longest = {name: longest_pause_s(partitions, *span) for name, span in spans.items()}
+    before = (acts.spans["sigterm"][0] - int(1000 * CALM_S), acts.spans["sigterm"][0])
     return {
-        "published": published,
-        "decided": decided,
+        "published": found.published,
+        "decided": found.decided,
+        "partitions": len(partitions),
         "longest_pause_s": longest,
-        "longest_pause_s_before": longest_s(found, until_ms=acts.spans["sigterm"][0]),
+        "longest_pause_s_before": longest_pause_s(partitions, *before),
+        "longest_wait_s": {name: longest_s(found.waits, *span) for name, span in acts.spans.items()},
         "exit_codes": acts.exit_codes,
-        "bounds": {"longest_pause_s": bounds, "decided": published},
-        "holds": decided == len(found) == published
+        "bounds": {"longest_pause_s": bounds, "decided": found.published},
+        "holds": found.decided == len(found.waits) == found.published
         and all(longest[name] <= bound for name, bound in bounds.items())
         and not any(acts.exit_codes),
     }
