@@ -17,6 +17,7 @@ from streams.detector.decide import InForce
 from streams.detector.learner import libraries
 from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
+from streams.detector.scorer import RefusedError
 from streams.detector.stage import EntityStage
 from streams.documents import read_document, shipped_policy, shipped_rates
 from streams.kafka_logs import KafkaLogs, ReadError
@@ -33,6 +34,10 @@ class _FlagsError(Exception):
     """The flags ask for nothing that can be done."""
 
 
+_TOLD = (_FlagsError, ArchiveError, ReadError, DeletedError, NothingFoundError, RefusedError, KafkaException)
+"""What ends a command with one line."""
+
+
 def run(flags: argparse.Namespace, settings: Settings) -> int:
     """Run one of the commands; return the exit status: 0 equal or done, 1 different, 2 it cannot be told."""
     try:
@@ -40,7 +45,7 @@ def run(flags: argparse.Namespace, settings: Settings) -> int:
             if flags.command == "archive":
                 return _archive(logs, settings, Path(flags.directory))
             return _recompute(logs, settings, flags)
-    except (_FlagsError, ArchiveError, ReadError, DeletedError, NothingFoundError, KafkaException) as error:
+    except _TOLD as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_TELL
 

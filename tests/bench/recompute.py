@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from deploy.system import System
 from schemas.codec import encode
 from schemas.decision import Prediction
 from schemas.label import Label
-from schemas.learning import ModelVersion, PolicyVersion, Threshold, TrainingRecord
+from schemas.learning import ModelNeeds, ModelVersion, PolicyVersion, Threshold, TrainingRecord
 from schemas.settings import Settings
 from schemas.topics import DECISIONS, MODELS, POLICIES, PREDICTIONS, TRAINING
 from streams.documents import shipped_policy, shipped_rates
@@ -30,7 +31,9 @@ from streams.recompute.run import Asked, Recomputation
 from tests.faults.run import LABELLING
 from tests.planted import Held, PlantedLogs, accepted_labels, all_of, depending_on, other_verdict, predicted
 
-SNAPSHOT_RECORDS = 200
+SNAPSHOT_RECORDS = 100
+NEEDS = ModelNeeds(records=200, frauds=5)
+"""Few, so that many models decide."""
 MODELS_MIN = 3
 """Versions of the model that must have decided, or a run has shown nothing of models."""
 KILL_AT = (0.3, 0.6)
@@ -48,6 +51,7 @@ class Run(NamedTuple):
     exit_code: int
     figures: dict[str, Any]
     seconds: float
+    cpu_s: float
     peak_mb: int
 
 
@@ -58,11 +62,11 @@ def run(*, transactions: int = 20_000, rate: float = 200, seed: int = 1) -> dict
         with System(data_dir, workers=2, snapshot_records=SNAPSHOT_RECORDS) as system:
             kills = _decide(system, transactions, rate, seed)
             whole = _command(system, "--all")
-            logs = KafkaLogs(system.settings)
-            label = _changed_label(system.settings, logs)
-            policy = _changed_policy(system.settings, logs)
-            held = len(all_of(logs, DECISIONS)), len(all_of(logs, PREDICTIONS))
-            models = {each for each in _versions(logs) if each}
+            with closing(KafkaLogs(system.settings)) as logs:
+                label = _changed_label(system.settings, logs)
+                policy = _changed_policy(system.settings, logs)
+                held = len(all_of(logs, DECISIONS)), len(all_of(logs, PREDICTIONS))
+                models = {each for each in _versions(logs) if each}
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
     compared = whole.figures.get("compared", {})
@@ -82,7 +86,8 @@ def run(*, transactions: int = 20_000, rate: float = 200, seed: int = 1) -> dict
         "kills": kills,
         "models_that_decided": len(models),
         "seconds": round(whole.seconds, 1),
-        "transactions_per_s": round(transactions / whole.seconds),
+        "cpu_seconds": round(whole.cpu_s, 1),
+        "cpu_ms_per_transaction": round(1000 * whole.cpu_s / transactions, 3),
         "peak_mb": whole.peak_mb,
         "compared": compared,
         "notes": whole.figures.get("notes", []),
@@ -102,7 +107,7 @@ def _decide(system: System, transactions: int, rate: float, seed: int) -> int:
     system.start_store()
     if not system.wait_until_ready(READY_S_MAX):
         raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
-    publish(system.settings, shipped_policy().model_copy(update={"version": "policy-published"}))
+    publish(system.settings, shipped_policy().model_copy(update={"version": "policy-published", "model_needs": NEEDS}))
     flags = ["--rate", str(rate), "--seed", str(seed), "--limit", str(transactions), *chain(*LABELLING.items())]
     source, kills = system.process("producer", ["producers", "simulate", *flags, "--json"]), 0
     with source:
@@ -144,7 +149,9 @@ def _command(system: System, *flags: str) -> Run:
     running.returncode = os.waitstatus_to_exitcode(status)
     lines = told.splitlines()
     figures = json.loads(lines[-1]) if lines else {"notes": [log_tail(system.logs_dir / "recompute.log")]}
-    return Run(running.returncode, figures, time.monotonic() - started, used.ru_maxrss // 1024)
+    return Run(
+        running.returncode, figures, time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
+    )
 
 
 def _recomputed(settings: Settings, logs: Logs) -> Found:
