@@ -1,9 +1,9 @@
 """A thin client that reads a topic from one place to another and then is done: no group, no positions."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -18,6 +18,17 @@ TIMEOUT_S = 30.0
 POLL_S = 0.05
 MESSAGES_MAX = 1_000
 
+LEADERLESS = frozenset(
+    [
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+    ]
+)
+"""Errors that pass when a leader is found. Whether there is such a topic was asked before."""
+
+Answer = TypeVar("Answer")
 Offsets = Mapping[int, int]
 """Partition -> offset."""
 
@@ -41,10 +52,7 @@ class KafkaScan:
         self._topic = settings.topic_prefix + topic.name
         servers = connection(settings) | {"log_level": 2}
         self._admin = AdminClient(servers)
-        found = self._admin.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
-        if found.error or not found.partitions:
-            raise ScanError(f"there is no topic {self._topic}")
-        self._partitions = tuple(found.partitions)
+        self._partitions = _led(self._partitions_now)
         self._consumer = Consumer(
             servers
             | {
@@ -58,6 +66,14 @@ class KafkaScan:
                 "max.partition.fetch.bytes": 8_388_608,
             }
         )
+
+    def _partitions_now(self) -> tuple[int, ...]:
+        found = self._admin.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
+        if found.error and found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise ScanError(f"there is no topic {self._topic}")
+        if found.error:
+            raise KafkaException(found.error)
+        return tuple(found.partitions)
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +101,12 @@ class KafkaScan:
 
     def _offsets(self, spec: OffsetSpec, level: IsolationLevel) -> dict[int, int]:
         asked = {TopicPartition(self._topic, partition): spec for partition in self._partitions}
-        futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=TIMEOUT_S)
-        return {at.partition: future.result().offset for at, future in futures.items()}
+
+        def answers() -> dict[int, int]:
+            futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=TIMEOUT_S)
+            return {at.partition: future.result().offset for at, future in futures.items()}
+
+        return _led(answers)
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[Record]:
         """Give every record from `start` up to before `end`, those of a partition in order.
@@ -136,3 +156,15 @@ class KafkaScan:
                 elif not error.retriable():
                     raise KafkaException(error)
             yield None
+
+
+def _led(call: Callable[[], Answer]) -> Answer:
+    """Return what a call returns, made again while partitions have no leader: new ones, or those of a lost broker."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
