@@ -27,6 +27,7 @@ def each_record(settings: Settings, topic: str) -> Iterator[Any]:
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 50,
+            "log_level": 2,  # one that is closed while it logs in says so, and it means nothing
         }
     )
     partitions = [
