@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from deploy.system import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
 from schemas.label import Label
@@ -24,6 +23,7 @@ from streams.app import stages_of
 from streams.detector.decide import InForce
 from streams.detector.stage import Record, Refusal
 from streams.documents import shipped_policy, shipped_rates
+from tests.all_topics import Topics, read_all
 from tests.oracle_decisions import Documents, documents_of
 from tests.oracle_features import Entity, differences, exact_base_amount, is_rounded, payment_features
 
@@ -74,14 +74,10 @@ class Audit:
         }
 
 
-def audit(settings: Settings) -> Audit:
-    """Compare everything in the topics with what they must hold."""
-    found = Audit()
-    records = {
-        topic: read_topic(settings.kafka_bootstrap, settings.topic_prefix + topic.name)
-        for topic in (TRANSACTIONS, LABELS, PROFILED, PREDICTIONS, DECISIONS, LABELS_WAITING)
-    }
-    documents = documents_of(settings)
+def audit(settings: Settings, topics: Topics | None = None) -> Audit:
+    """Compare everything in the topics, read now where they are not given, with what they must hold."""
+    found, records = Audit(), topics or read_all(settings)
+    documents = documents_of(records)
     profiled = [
         (message.partition(), message.offset(), _decoded(Profiled, message.value())) for message in records[PROFILED]
     ]
@@ -92,7 +88,7 @@ def audit(settings: Settings) -> Audit:
     _merchant_stage(profiled, predictions, documents, found)
     _answers(cards.expected_ids, predictions, decisions, found)
     _waiting(cards.accepted, records[LABELS_WAITING], found)
-    found.dead_letters = len(read_topic(settings.kafka_bootstrap, settings.topic_prefix + DEAD_LETTERS.name))
+    found.dead_letters = len(records[DEAD_LETTERS])
     return found
 
 
