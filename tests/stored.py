@@ -117,9 +117,13 @@ def _first_of_each(rows: Iterable[Row | None], key: Sequence[str]) -> Rows:
 
 
 def _row(topic: Topic, message: Any) -> Row | None:
-    if topic is LABELS and isinstance(decode(Label, message.value()), DecodeFailure):
-        return None
-    row = _of_dead_letter(message) if topic is DEAD_LETTERS else json.loads(message.value())
+    if topic is LABELS:  # strangers write it: what cannot be read has no row, and what is left out its default
+        label = decode(Label, message.value())
+        if isinstance(label, DecodeFailure):
+            return None
+        row: Row = label.model_dump()
+    else:
+        row = _of_dead_letter(message) if topic is DEAD_LETTERS else json.loads(message.value())
     row.pop("state", None)  # a model's coefficients: large, and not stored
     row = row.pop("transaction", {}) | row
     row |= {name.removesuffix("_ms"): value for name, value in row.items() if name.endswith(("_at_ms", "_time_ms"))}

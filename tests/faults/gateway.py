@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -176,7 +177,7 @@ class Gateway:
                     due.value,
                     due.key,
                     due.partition,
-                    lambda error, message, due=due: self._answered(due, error, message),
+                    partial(self._answered, due),
                     timestamp=due.timestamp_ms or 0,
                     headers=list(due.headers),
                 )

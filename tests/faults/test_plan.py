@@ -1,5 +1,7 @@
 """Laws of the plan: the same for a seed, every kind in it, nobody struck who cannot be, rests and overlaps."""
 
+from functools import cache
+
 import pytest
 
 from tests.faults.acts import ACTS
@@ -25,6 +27,7 @@ WORKERS = (1, 2, 4)
 THROUGHOUT = {name for name, kind in KINDS.items() if not kind.lasts_s}
 
 
+@cache
 def all_plans(seconds: float = 300) -> list[tuple[int, list[Fault]]]:
     return [
         (workers, plan(seed, seconds=seconds, kinds=tuple(KINDS), workers=workers))
