@@ -11,8 +11,8 @@ from tests.faults.system import FaultySystem
 
 RESTART_S_MAX = 10.0
 JOIN_S_MAX = 40.0
-POINT_S_MAX = 3.0
-"""How long the end of a fault waits for its point to be reached."""
+NOTICED_S_MAX = 6.0
+"""How long the end of a fault waits for its point to be reached, or for the store to say that its disk is full."""
 JOINED = b"] opened "
 """What a worker logs when it has its tasks."""
 STORE_WAITS = b" wait for the store"
@@ -41,12 +41,17 @@ class Act(NamedTuple):
 
 def alive(process: Process) -> Process:
     """Wait until a process that is just being restarted has a pid."""
-    deadline = time.monotonic() + RESTART_S_MAX
-    while process.pid is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    if process.pid is None:
+    if not _within(RESTART_S_MAX, lambda: process.pid is not None):
         raise NotStruckError(f"{process.log_path.stem} does not run")
     return process
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Wait until something holds, and return whether it does."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
 
 
 def _victim(system: FaultySystem, fault: Fault) -> Process:
@@ -77,9 +82,8 @@ def _arm(system: FaultySystem, fault: Fault) -> str:
 
 def _killed_at_point(system: FaultySystem, fault: Fault) -> str:
     victim = _victim(system, fault)
-    path, deadline = system.point_file(victim), time.monotonic() + POINT_S_MAX
-    while path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    path = system.point_file(victim)
+    _within(NOTICED_S_MAX, lambda: not path.exists())
     if disarm(path):
         victim.kill()
         return f"killed before it came to pass {fault.passes} of {fault.point!r}"
@@ -107,11 +111,7 @@ def _leave_and_bring_two(system: FaultySystem, fault: Fault) -> str:
 
 def _two_leave_and_one_comes(system: FaultySystem, fault: Fault) -> str:
     leaver, newcomers = system.workers[fault.worker or 0], system.workers[-2:]
-    deadline = time.monotonic() + JOIN_S_MAX
-    while not (joined := all(JOINED in each.log_path.read_bytes() for each in newcomers)):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.1)
+    joined = _within(JOIN_S_MAX, lambda: all(JOINED in each.log_path.read_bytes() for each in newcomers))
     ended = [each.terminate() for each in newcomers]
     leaver.start()
     if any(ended) or not joined:
@@ -133,10 +133,16 @@ def _fill(system: FaultySystem, _fault: Fault) -> str:
 
 
 def _free(system: FaultySystem, _fault: Fault) -> str:
-    assert system.disk
-    assert system.store
-    system.disk.free()
-    waited = system.store.log_path.read_bytes()[system.disk.log_was :].count(STORE_WAITS)
+    disk, store = system.disk, system.store
+    assert disk
+    assert store
+
+    def said() -> int:
+        return store.log_path.read_bytes()[disk.log_was :].count(STORE_WAITS)
+
+    _within(NOTICED_S_MAX, lambda: bool(said()))
+    disk.free()
+    waited = said()
     if not waited:
         raise NotStruckError("the store never said that records wait")
     return f"the store said {waited} times that records or labels wait for it"
@@ -149,10 +155,8 @@ def _poison(system: FaultySystem, fault: Fault) -> str:
 
 def _poisoned(system: FaultySystem, _fault: Fault) -> str:
     assert system.gateway
-    deadline = time.monotonic() + RESTART_S_MAX
-    while system.gateway.bad_left and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if system.gateway.bad_left:
+    gateway = system.gateway
+    if not _within(RESTART_S_MAX, lambda: not gateway.bad_left):
         raise NotStruckError(f"{system.gateway.bad_left} bad records were not sent")
     return "sent"
 

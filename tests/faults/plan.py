@@ -73,7 +73,7 @@ KINDS: Mapping[str, Kind] = {
     "broker-freeze": Kind("broker", "the broker", "SIGSTOP, then SIGCONT", 1, (60.0, 60.0)),
     "store-kill": Kind("clickhouse", "the store", "SIGKILL", 1),
     "store-point": Kind("clickhouse", "the store", "SIGKILL at a named point", 3, AT_A_POINT_S),
-    "disk": Kind("disk", "the store", "its disk is full, then has room again", 1, (6.0, 12.0)),
+    "disk": Kind("disk", "the store", "its disk is full, then has room again", 1, (8.0, 14.0)),
     "learner-kill": Kind("learner", "the learner", "SIGKILL", 1),
     "learner-point": Kind("learner", "the learner", "SIGKILL at a named point", 2, AT_A_POINT_S),
     "poison": Kind("poison", "the topics", "every bad record that we know, among good ones", 1, (5.0, 8.0)),
