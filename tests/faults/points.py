@@ -28,12 +28,12 @@ class Point(NamedTuple):
 
 POINTS: Mapping[str, tuple[Point, ...]] = {
     "a worker": (
-        Point("after produce", 400),
-        Point("before commit", 40),
-        Point("after commit before ack", 40),
+        Point("after produce", 200),
+        Point("before commit", 20),
+        Point("after commit before ack", 20),
     ),
     "the learner": (
-        Point("mid batch", 60),
+        Point("mid batch", 30),
         Point("after produce", 1),
         Point("before commit", 1),
         Point("after commit before ack", 1),
@@ -42,7 +42,7 @@ POINTS: Mapping[str, tuple[Point, ...]] = {
         Point("during insert", 4),
         Point("after insert before commit", 4),
         Point("after commit", 2),
-        Point("join: after produce", 60),
+        Point("join: after produce", 30),
         Point("join: before commit", 2),
         Point("join: after commit", 2),
     ),
