@@ -104,7 +104,7 @@ def _resume(system: FaultySystem, fault: Fault) -> str:
 
 def _leave_and_bring_two(system: FaultySystem, fault: Fault) -> str:
     leaver = _victim(system, fault)
-    # One that was just started again has not learned yet to end in order.
+    # One that was just started again has not learned yet to return 0.
     if leaver.terminate() not in (0, -signal.SIGTERM):
         raise NotStruckError(f"{leaver.log_path.stem} ended with {leaver.exit_code}")
     system.start_workers(2)
