@@ -124,8 +124,8 @@ def test_the_audit_sees_damage_in_a_topic(
     settings: Settings, topics: Topics, topic: Topic, damage: Callable[[list[Any]], list[Any]], figure: str
 ) -> None:
     """An answer that is missing, there twice or different, and one feature of one prediction."""
-    found = audit(settings, {**topics, topic: damage(topics[topic])})
-    assert getattr(found, figure) == 1, found.figures()
+    figures = audit(settings, {**topics, topic: damage(topics[topic])}).figures()
+    assert figures[figure] >= 1, figures
 
 
 @pytest.mark.parametrize(
