@@ -87,7 +87,8 @@ def copy(message: Any, value: bytes) -> Any:
 
 
 def without_the_last(messages: list[Any]) -> list[Any]:
-    return [each for each in messages if each is not _answers(messages)[-1]]
+    last = _answers(messages)[-1]
+    return [each for each in messages if each is not last]
 
 
 def with_the_last_twice(messages: list[Any]) -> list[Any]:
