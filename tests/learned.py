@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Prediction
 from schemas.fields import Features
@@ -17,8 +16,9 @@ from schemas.label import Label
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.sampling import weight_of
 from schemas.settings import Settings
-from schemas.topics import LABELS_WAITING, MODELS, PREDICTIONS, TRAINING, Topic
+from schemas.topics import LABELS_WAITING, MODELS, PREDICTIONS, TRAINING
 from streams.detector.learner import Learner
+from tests.all_topics import Topics
 from tests.findings import EXAMPLES_MAX, Identity
 from tests.oracle import first_appearances
 
@@ -74,19 +74,15 @@ class LearningAudit:
             self.examples.append(f"{figure}: {what}")
 
 
-def audit_learning(settings: Settings) -> LearningAudit:
+def audit_learning(settings: Settings, topics: Topics) -> LearningAudit:
     """Compare what the topics hold of labels, training records and models."""
-
-    def read(topic: Topic) -> list[Any]:
-        return read_topic(settings, settings.topic_prefix + topic.name)
-
-    labels = [_decoded(Label, message.value()) for message in first_appearances(read(LABELS_WAITING))]
-    predictions = [_decoded(Prediction, message.value()) for message in read(PREDICTIONS)]
+    labels = [_decoded(Label, message.value()) for message in first_appearances(topics[LABELS_WAITING])]
+    predictions = [_decoded(Prediction, message.value()) for message in topics[PREDICTIONS]]
     predicted = {(each.transaction.card, each.transaction.transaction_id): each.features for each in predictions}
-    training = [(message.offset(), message.value()) for message in read(TRAINING)]
+    training = [(message.offset(), message.value()) for message in topics[TRAINING]]
     found = LearningAudit()
     compare_records(found, labels, predicted, training, settings.legitimate_kept_one_in)
-    compare_snapshots(found, training, [message.value() for message in read(MODELS)], settings.snapshot_records)
+    compare_snapshots(found, training, [message.value() for message in topics[MODELS]], settings.snapshot_records)
     return found
 
 

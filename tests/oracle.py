@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
 from schemas.history import is_history
@@ -37,6 +36,7 @@ from streams.app import stages_of
 from streams.detector.decide import InForce
 from streams.detector.stage import Record, Refusal
 from streams.documents import shipped_policy, shipped_rates
+from tests.all_topics import Topics, read_all
 from tests.findings import Audit, Identity
 from tests.oracle_dead_letters import (
     Repeat,
@@ -48,24 +48,11 @@ from tests.oracle_dead_letters import (
 from tests.oracle_decisions import Documents, documents_of
 from tests.oracle_features import Entity, differences, exact_base_amount, is_rounded, payment_features
 
-READ = (
-    TRANSACTIONS,
-    LABELS,
-    PROFILED,
-    PREDICTIONS,
-    DECISIONS,
-    DUPLICATES,
-    LABELS_WAITING,
-    DEAD_LETTERS,
-    DEAD_LETTERS_REPLAYED,
-)
 
-
-def audit(settings: Settings) -> Audit:
-    """Compare everything in the topics with what they must hold."""
-    found = Audit()
-    records = {topic: read_topic(settings, settings.topic_prefix + topic.name) for topic in READ}
-    documents = documents_of(settings)
+def audit(settings: Settings, topics: Topics | None = None) -> Audit:
+    """Compare everything in the topics, read now where they are not given, with what they must hold."""
+    found, records = Audit(), topics or read_all(settings)
+    documents = documents_of(records)
     found.dead_letters, found.replayed = len(records[DEAD_LETTERS]), len(records[DEAD_LETTERS_REPLAYED])
     found.failed_at = failed_places(records[DEAD_LETTERS])
     for difference in replay_differences(records):

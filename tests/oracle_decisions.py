@@ -6,13 +6,12 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from deploy.read_back import read_topic
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Prediction
 from schemas.learning import ModelVersion, PolicyVersion
-from schemas.settings import Settings
-from schemas.topics import MODELS, POLICIES, RATES, Topic
+from schemas.topics import MODELS, POLICIES, RATES
 from streams.detector.encode import ENCODER
+from tests.all_topics import Topics
 
 SHIPPED = Path(__file__).resolve().parent.parent / "streams" / "documents"
 SEVERITY = ("approve", "step_up", "review", "block")
@@ -95,13 +94,9 @@ class Documents:
         return found
 
 
-def documents_of(settings: Settings) -> Documents:
-    """Read all documents that were published."""
-
-    def values(topic: Topic) -> list[bytes]:
-        return [message.value() for message in read_topic(settings, settings.topic_prefix + topic.name)]
-
-    return Documents(values(POLICIES), values(RATES), values(MODELS))
+def documents_of(topics: Topics) -> Documents:
+    """Return all documents that were published."""
+    return Documents(*([message.value() for message in topics[topic]] for topic in (POLICIES, RATES, MODELS)))
 
 
 def _mode(prediction: Prediction, live: str) -> str:

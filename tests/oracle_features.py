@@ -1,4 +1,4 @@
-"""Every feature, worked out anew from everything that happened: plain lists, scans, direct sums.
+"""Every feature, worked out anew from everything that happened: plain logs, scans, direct sums.
 
 Nothing is shared with the windows, the habits, the feature table or the grids of the detector. Where a feature goes by
 what is still held of what is too old to count (`LOOSE`), it is not told once an entity has a history beyond retention.
@@ -10,11 +10,13 @@ from fractions import Fraction
 from math import floor, sqrt
 from typing import Any, Literal
 
+import numpy as np
 from iso4217 import Currency
 
 from schemas.fields import DAY_MS, HOUR_MS
 from schemas.label import Label
 from schemas.transaction import Transaction
+from tests.oracle_log import Log
 
 RETENTION_MS = 32 * DAY_MS
 WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
@@ -90,15 +92,15 @@ class Entity:
 
     def __init__(self, kind: Literal["card", "merchant"]) -> None:
         self.kind = kind
-        self.payments: list[tuple[int, int, str]] = []  # time, amount (0 where it has no rate), id
+        self.payments = Log()  # an amount without a rate is 0
         self.late: list[tuple[int, str]] = []
-        self.priced: list[tuple[int, int]] = []  # those with a rate
+        self.priced = Log()  # those with a rate
         self.met: list[tuple[str, int]] = []
         self.devices: list[tuple[str, int]] = []
         self.frauds: dict[str, Label] = {}
         self.cleared: dict[str, Label] = {}
-        self.fraud_at: list[tuple[int, str]] = []
-        self.cleared_at: list[tuple[int, str, int]] = []
+        self.fraud_at = Log()
+        self.cleared_at = Log()
         self.newest_ms: int | None = None
         self.oldest_ms: int | None = None
         self.as_of_ms = 0
@@ -122,7 +124,9 @@ class Entity:
 
     def _paid(self, transaction_id: str) -> int | None:
         floor_ms = (self.newest_ms or 0) - RETENTION_MS
-        within = [each[1] for each in self.payments if each[2] == transaction_id and each[0] > floor_ms]
+        paid = self.payments
+        found = [number for number, tag in enumerate(paid.tags) if tag == transaction_id]
+        within = [int(paid.amounts[number]) for number in found if paid.at_ms[number] > floor_ms]
         return within[-1] if within else None
 
     def pay(self, transaction: Transaction, amount: int | None) -> int:
@@ -132,12 +136,12 @@ class Entity:
         if late_ms >= RETENTION_MS:
             self.late.append((time_ms + late_ms, transaction.transaction_id))
             return late_ms
-        self.payments.append((time_ms, amount or 0, transaction.transaction_id))
+        self.payments.append(time_ms, transaction.transaction_id, amount or 0)
         self.newest_ms = max(time_ms, newest_ms or time_ms)
         self.oldest_ms = min(time_ms, time_ms if self.oldest_ms is None else self.oldest_ms)
         self.as_of_ms = max(self.as_of_ms, time_ms)
         if amount is not None:
-            self.priced.append((time_ms, amount))
+            self.priced.append(time_ms, transaction.transaction_id, amount)
         if self.kind == "card":
             _meet(self.met, transaction.merchant, time_ms, 16)
             if transaction.device:
@@ -154,19 +158,19 @@ class Entity:
         self.frauds.pop(tag, None)
         self.cleared.pop(tag, None)
         if fraud:
-            self.fraud_at.remove((fraud.reported_at_ms, tag))
+            self.fraud_at.remove(fraud.reported_at_ms, tag)
         paid = self._paid(label.transaction_id) if self.kind == "card" else 0
         if cleared and paid is not None:
-            self.cleared_at = [each for each in self.cleared_at if each[:2] != (cleared.reported_at_ms, tag)]
+            self.cleared_at.remove(cleared.reported_at_ms, tag)
         if label.verdict == "fraud":
             self.frauds[tag] = label
-            self.fraud_at.append((label.reported_at_ms, tag))
+            self.fraud_at.append(label.reported_at_ms, tag)
         else:
             if self.kind == "card":
                 self.cleared[tag] = label
             if paid is None:
                 return True
-            self.cleared_at.append((label.reported_at_ms, tag, paid))
+            self.cleared_at.append(label.reported_at_ms, tag, paid)
         self.as_of_ms = max(self.as_of_ms, label.reported_at_ms)
         return True
 
@@ -183,25 +187,26 @@ class Entity:
         told: dict[str, float | None] = {}
         floor_ms = (self.newest_ms or 0) - RETENTION_MS
         newest_label_ms = max((label.reported_at_ms for label in self.frauds.values()), default=0)
+        at_ms, paid = self.payments.at_ms, self.payments.amounts
         for name, window_ms in WINDOWS_MS.items():
             start_ms = max(time_ms - window_ms, floor_ms)
-            inside = [paid for at_ms, paid, _ in self.payments if start_ms < at_ms <= time_ms]
+            inside = paid[(start_ms < at_ms) & (at_ms <= time_ms)]
             told[f"count_{name}"] = len(inside) + 1
-            told[f"amount_minor_{name}"] = sum(inside) + (amount or 0)
+            told[f"amount_minor_{name}"] = int(inside.sum()) + (amount or 0)
             if name != "1h":
                 start_ms = max(time_ms - window_ms, newest_label_ms - RETENTION_MS)
                 reported = [label.reported_at_ms for label in self.frauds.values()]
-                told[f"known_frauds_{name}"] = sum(start_ms < at_ms <= time_ms for at_ms in reported)
+                told[f"known_frauds_{name}"] = sum(start_ms < each <= time_ms for each in reported)
         return told
 
     def _decayed(self, time_ms: int, amount: int | None, in_the_hour: float) -> dict[str, float | None]:
         at_ms, told = max(self.as_of_ms, time_ms), dict[str, float | None]()
         for name, half_life_ms in HALF_LIVES_MS.items():
-            paid = [(_left(each[0], at_ms, half_life_ms), each[1]) for each in self.priced]
-            frauds = sum(_left(each[0], at_ms, half_life_ms) for each in self.fraud_at)
-            cleared = [(_left(each[0], at_ms, half_life_ms), each[2]) for each in self.cleared_at]
-            payments, honest = sum(left for left, _ in paid), sum(left for left, _ in cleared)
-            mean = sum(left * value for left, value in paid) / payments if payments > 1e-6 else None
+            paid = _left(self.priced, at_ms, half_life_ms)
+            frauds = float(_left(self.fraud_at, at_ms, half_life_ms).sum())
+            cleared = _left(self.cleared_at, at_ms, half_life_ms)
+            payments, honest = float(paid.sum()), float(cleared.sum())
+            mean = float(paid @ self.priced.amounts) / payments if payments > 1e-6 else None
             told[f"decayed_count_{name}"] = _clipped(payments, 0, 1e9)
             if name != "1d":
                 told[f"amount_times_mean_{name}"] = _times(amount, mean)
@@ -217,15 +222,16 @@ class Entity:
         if days >= 1 and payments / (days * 24) > 1e-6:
             told["pace"] = _clipped(in_the_hour / (payments / (days * 24)), 0, 1e6)
         if self.kind == "card":
-            usual = sum(left * value for left, value in cleared) / honest if honest > 1e-6 else None
+            usual = float(cleared @ self.cleared_at.amounts) / honest if honest > 1e-6 else None
             told["amount_times_cleared"] = _times(amount, usual)
-            told["amount_deviations"] = _deviations(amount, mean, paid)
+            told["amount_deviations"] = _deviations(amount, mean, paid, self.priced.amounts)
         return told
 
     def _of_the_card(self, transaction: Transaction, amount: int | None) -> dict[str, float | None]:
         time_ms, newest_ms = transaction.event_time_ms, self.newest_ms
         # In order of time, and of two at one time in order of arrival.
-        last = [paid for _, paid, _ in sorted(self.payments, key=lambda each: each[0])][-50:]
+        in_order = np.argsort(self.payments.at_ms, kind="stable")
+        last = [int(paid) for paid in self.payments.amounts[in_order][-50:]]
         told: dict[str, float | None] = {
             "amount_rank": None if amount is None or not last else _clipped(_share_below(last, amount), 0, 1),
             "merchant_is_new": int(all(name != transaction.merchant for name, _ in self.met)),
@@ -257,10 +263,10 @@ def _held(labels: Mapping[str, Label], tag: str) -> Label | None:
     return label if label and label.reported_at_ms > newest_ms - RETENTION_MS else None
 
 
-def _left(from_ms: int, to_ms: int, half_life_ms: int) -> float:
-    """Return what is left of one: time goes in 1024 ticks a half-life, counted from 1970."""
-    ticks = to_ms * 1024 // half_life_ms - from_ms * 1024 // half_life_ms
-    return float(2.0 ** (-ticks / 1024))
+def _left(log: Log, to_ms: int, half_life_ms: int) -> "np.ndarray[Any, Any]":
+    """Return what is left of each one: time goes in 1024 ticks a half-life, counted from 1970."""
+    ticks = to_ms * 1024 // half_life_ms - log.at_ms * 1024 // half_life_ms
+    return np.exp2(-ticks / 1024)
 
 
 def _clipped(value: float, low: float, high: float) -> float:
@@ -271,10 +277,12 @@ def _times(amount: int | None, usual: float | None) -> float | None:
     return None if amount is None or usual is None else _clipped(max(amount, 1) / max(usual, 1.0), 0, 1e6)
 
 
-def _deviations(amount: int | None, mean: float | None, paid: list[tuple[float, int]]) -> float | None:
+def _deviations(
+    amount: int | None, mean: float | None, left: "np.ndarray[Any, Any]", paid: "np.ndarray[Any, Any]"
+) -> float | None:
     if amount is None or mean is None:
         return None
-    variance = sum(left * (value - mean) ** 2 for left, value in paid) / sum(left for left, _ in paid)
+    variance = float(left @ (paid - mean) ** 2) / float(left.sum())
     return _clipped((amount - mean) / max(sqrt(variance), 0.1 * mean, 1.0), -50, 50)
 
 

@@ -1,49 +1,46 @@
 """A kept data directory of a demo or fault run, compared with the oracle: topics, store and models, every row."""
 
 from collections import Counter
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from consumers.warehouse import open_warehouse
 from deploy.demo import LIVE_PARTITIONS, RECORDED_SNAPSHOT_RECORDS
 from deploy.system import System
+from schemas.settings import Settings
+from tests.all_topics import Topics, read_all
 from tests.findings import Audit
 from tests.learned import ZEROES as LEARNING_ZEROES
 from tests.learned import audit_learning
 from tests.oracle import audit
-from tests.stored import compare_stored
+from tests.stored import ZEROES as STORE_ZEROES
+from tests.stored import StoreAudit, audit_store
 
-ZEROES = ("lost", "repeated", "differing", "stored_missing", "stored_repeated", "stored_differing", *LEARNING_ZEROES)
+ZEROES = ("lost", "repeated", "differing", *STORE_ZEROES, *LEARNING_ZEROES)
 """Figures of which every one must be 0."""
-STORED = ("decisions_stored", "labels_stored", "training_stored", "models_stored")
-"""Figures of what else the store holds."""
-COUNT_STORED = """SELECT
-    (SELECT count() FROM v_decisions) AS decisions_stored,
-    (SELECT count() FROM v_label_revisions) AS labels_stored,
-    (SELECT count() FROM v_training) AS training_stored,
-    (SELECT count() FROM v_models) AS models_stored"""
 RENAMED = {"labels": "labels_accepted", "examples": "learning_examples"}
 """What the audit of learning calls as the oracle calls something else."""
 
 
-def audited(system: System) -> dict[str, Any]:
+def audited(settings: Settings, topics: Topics | None = None) -> dict[str, Any]:
     """Return the oracle's figures on a running broker, with those of the store and of learning. No store may run."""
-    found = audit(system.settings)
-    path = system.data_dir / "v_predictions.parquet"
-    system.run("export", ["consumers", "export", "v_predictions", str(path)])
-    table = pq.ParquetFile(path)
-    rows = (row for batch in table.iter_batches(10_000) for row in batch.to_pylist())
-    stored = compare_stored(found, rows)
-    path.unlink()
-    stored |= system.query(COUNT_STORED)[0]
-    learned = audit_learning(system.settings).figures()
+    topics = topics or read_all(settings)
+    found = audit(settings, topics)
+    learned = audit_learning(settings, topics).figures()
     return (
         found.figures()
         | {"models_that_decided": models_that_decided(found)}
-        | stored
+        | asdict(audited_store(settings, topics))
         | {RENAMED.get(name, name): value for name, value in learned.items()}
     )
+
+
+def audited_store(settings: Settings, topics: Topics) -> StoreAudit:
+    """Return what the store shows against what it must. No store may run."""
+    with closing(open_warehouse(settings)) as warehouse:
+        return audit_store(topics, warehouse)
 
 
 def models_that_decided(found: Audit) -> int:
@@ -57,4 +54,4 @@ def audited_directory(
 ) -> dict[str, Any]:
     """Return the figures on the data directory of a run that has ended, which had these settings."""
     with System(data_dir, workers=0, partitions=partitions, snapshot_records=snapshot_records) as system:
-        return audited(system)
+        return audited(system.settings)

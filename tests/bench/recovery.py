@@ -17,8 +17,8 @@ from deploy.warm_up import warm_up
 from schemas.topics import CARD_STATE, DECISIONS, MERCHANT_STATE, TRANSACTIONS
 from streams.detector.profile import CARD, MERCHANT
 from tests.bench.state_log import fill, lives
+from tests.bench.waited import Waits, first_times, longest_s, matched
 from tests.faults.acts import JOINED
-from tests.faults.waits import Waits, first_times, longest_s, matched
 
 SIGTERM_S_MAX = 3.0
 SIGKILL_OVER_SESSION_S_MAX = 6.0

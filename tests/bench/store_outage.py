@@ -13,7 +13,7 @@ from deploy.read_back import read_topic
 from deploy.system import System
 from deploy.warm_up import warm_up
 from schemas.topics import DECISIONS, TRANSACTIONS
-from tests.faults.waits import Waits, first_times, matched
+from tests.bench.waited import Waits, first_times, matched
 
 RATIO_MAX = 1.5
 PAIRS = 3

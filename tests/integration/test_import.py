@@ -49,7 +49,7 @@ def outcome(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             "refused": str(refused.value),
             "counters": system.counters(),
             "answers": audit_answers(system),
-            "audit": audited(system),
+            "audit": audited(system.settings),
         }
 
 
