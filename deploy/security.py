@@ -27,7 +27,13 @@ PRINCIPAL_OF: tuple[tuple[tuple[str, ...], str], ...] = (
     (("streams", "rates"), "publisher"),
     (("streams", "topics"), "administrator"),
     (("streams", "access"), ADMIN),
+    (("streams", "recompute"), "auditor"),
+    (("streams", "archive"), "auditor"),
+    (("consumers", "dead-letters", "replay"), "replayer"),
+    (("consumers", "dead-letters"), "auditor"),
+    (("consumers", "decision"), "reader"),
     (("consumers",), "store"),
+    (("producers", "import"), "importer"),
     (("producers",), "source"),
     ((), "worker"),
 )

@@ -28,11 +28,11 @@ from producers.kafka_writer import KafkaWriter
 from producers.learned import CatchingUp, wait_until_learned
 from producers.pace import Pace
 from producers.world import World, cases
+from schemas.access import topics_of
 from schemas.observer import Observer
 from schemas.recordings.mapping import RecordingError
 from schemas.recordings.stream import Case, Stream
 from schemas.settings import Settings, settings_or_exit
-from schemas.topics import LABELS, OUTCOMES, TOPICS, TRANSACTIONS
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 
 TOO_LATE = (
@@ -79,7 +79,7 @@ def _run(
     is_import = flags.command == "import"
     try:
         with ExitStack() as open_files:
-            create_topics(settings, TOPICS if is_import else (TRANSACTIONS, LABELS, OUTCOMES))
+            create_topics(settings, topics_of(["importer" if is_import else "source"]))
             if is_import and not flags.late and _has_decided(settings):
                 return 2, TOO_LATE
             kafka = KafkaWriter(settings, patient=is_import)

@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple
 from schemas.topics import (
     CARD_STATE,
     DEAD_LETTERS,
+    DEAD_LETTERS_REPLAYED,
     DECISIONS,
+    DUPLICATES,
     LABELS,
     LABELS_WAITING,
     MERCHANT_STATE,
@@ -56,15 +58,29 @@ class Binding(NamedTuple):
     host: str = "*"
 
 
+PARTS = ("{prefix}{application}", "{prefix}{application}-learning", "{application}-sink", "{application}-label-join")
+"""The groups that tell how far the parts have come: workers, learner, sink and label join."""
+
 TABLE: tuple[Row, ...] = (
     # A payment gateway, and whoever reports what became of payments: not ours, so they look at no configuration.
     Row("gateway", "topic", (TRANSACTIONS,), ("write",)),
     Row("reporter", "topic", (LABELS, OUTCOMES), ("write",)),
     # The simulation, or a recording: both in one process.
     Row("source", "topic", (TRANSACTIONS, LABELS, OUTCOMES), ("write", "describe_configs")),
+    # Past payments: what of them is there is read back, and the parts are asked how far they have come with it. Whether
+    # only markers of transactions are left of an input is seen by reading there.
+    Row("importer", "topic", (TRANSACTIONS, LABELS, OUTCOMES), ("read", "write", "describe_configs")),
+    Row("importer", "topic", (PROFILED, PREDICTIONS, LABELS_WAITING, TRAINING), ("read", "describe_configs")),
+    Row("importer", "topic", (DECISIONS,), ("describe", "describe_configs")),
+    Row("importer", "group", ("{application}-producers", *PARTS), ("describe",)),
     # Card and merchant stage. A group that is only named, by a reader that never joins it, is described.
     Row("worker", "topic", (TRANSACTIONS, LABELS, MODELS, POLICIES, RATES), ("read", "describe_configs")),
-    Row("worker", "topic", (PREDICTIONS, DECISIONS, LABELS_WAITING, DEAD_LETTERS), ("write", "describe_configs")),
+    Row(
+        "worker",
+        "topic",
+        (PREDICTIONS, DECISIONS, LABELS_WAITING, DEAD_LETTERS, DUPLICATES),
+        ("write", "describe_configs"),
+    ),
     Row("worker", "topic", (PROFILED, CARD_STATE, MERCHANT_STATE, PROGRESS), ("read", "write", "describe_configs")),
     Row("worker", "group", ("{prefix}{application}",), ("read",)),
     Row(
@@ -89,23 +105,24 @@ TABLE: tuple[Row, ...] = (
     # Who puts a policy or a rate table in force reads first what was published.
     Row("publisher", "topic", (POLICIES, RATES), ("read", "write", "describe_configs")),
     Row("publisher", "group", ("{application}-publish",), ("describe",)),
-    # A service that acts on decisions.
+    # Writes dead letters to the topics that they came from, and to which of them that was done.
+    Row("replayer", "topic", (DEAD_LETTERS,), ("read", "describe_configs")),
+    Row("replayer", "topic", (DEAD_LETTERS_REPLAYED,), ("read", "write", "describe_configs")),
+    Row("replayer", "topic", (TRANSACTIONS, LABELS, LABELS_WAITING, PROFILED), ("write",)),
+    Row("replayer", "group", ("{application}-scan",), ("describe",)),
+    Row("replayer", "transactional_id", ("{application}-{prefix}dead-letter-replay",), ("write",)),
+    # A service that acts on decisions, or looks one up.
     Row("reader", "topic", (DECISIONS,), ("read",)),
     Row("reader", "group", ("{application}-reader-*",), ("read",)),
+    Row("reader", "group", ("{application}-scan",), ("describe",)),
     # Creates topics; whoever gives rights is a super user of the cluster's and not in this table.
     Row("administrator", "topic", TOPICS, ("create", "describe", "describe_configs")),
-    # Sees everything, how far each group is included, and changes nothing.
+    # Sees everything, how far each group is included, and changes nothing: audits, recomputes, looks at dead letters.
     Row("auditor", "topic", TOPICS, ("read", "describe_configs")),
     Row(
         "auditor",
         "group",
-        (
-            "{prefix}{application}",
-            "{prefix}{application}-learning",
-            "{application}-sink",
-            "{application}-label-join",
-            "{application}-audit",
-        ),
+        (*PARTS, "{application}-audit", "{application}-recompute", "{application}-scan"),
         ("describe",),
     ),
 )

@@ -1,12 +1,13 @@
 """A broker with TLS, users and rights: who is refused what, and a system that runs all the same."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 
 from deploy.broker import Broker, find_java
 from deploy.read_back import each_record
@@ -14,16 +15,22 @@ from deploy.security import Security
 from deploy.system import System
 from schemas.access import PRINCIPALS, Binding, bindings
 from schemas.access_to_kafka import acl_of, difference, filter_of
-from schemas.connection import reached
+from schemas.connection import connection, reached
+from schemas.history import is_history
 from schemas.settings import Settings
 from schemas.topics import DECISIONS, TRANSACTIONS
 from streams.__main__ import main
 from tests.access_matrix import Tried, deployed, tried
+from tests.bench.bad_records import payment
 
 pytestmark = pytest.mark.kafka
 
 READY_S_MAX = 120.0
-COUNT = "SELECT (SELECT count() FROM v_predictions) AS stored, (SELECT count() FROM v_training) AS learned"
+COUNT = """SELECT (SELECT count() FROM v_predictions WHERE mode != 'history') AS stored,
+    (SELECT count() FROM v_training) AS learned"""
+HISTORY = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD\n" + "".join(
+    f"{n},2018-04-01 00:00:{n:02},{n % 5},{n % 3},{n}.05,{int(n % 5 == 0)}\n" for n in range(40)
+)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +142,20 @@ def system(secure_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> I
         yield running
 
 
+def test_a_history_is_imported_with_its_own_rights(system: System, tmp_path: Path) -> None:
+    """Law: who imports may read back what is published, and ask every part how far it is."""
+    recorded = tmp_path / "recorded.csv"
+    recorded.write_text(HISTORY)
+    command = ["producers", "import", str(recorded), "--mapping", "handbook", "--label-delay", "5s", "--json"]
+    first, again = (
+        json.loads(system.run("import", [*command, *flags]).splitlines()[-1])
+        for flags in (("--limit", "10", "--no-wait"), ())
+    )
+    assert (first["transactions"], first["skipped"]) == (10, 0)
+    assert (again["transactions"], again["skipped"]) == (40, 10 + first["labels"])
+    assert (again["learned"], again["labels_waiting"]) == (True, 0)
+
+
 def test_every_process_works_with_its_own_rights(system: System) -> None:
     """Law: a payment of the source's is decided by the worker, stored by the store, and its label learned."""
     published = ["--seconds", "1", "--rate", "50", "--flat-out", "--labels-to-the-end", "--legitimate-one-in", "1"]
@@ -143,13 +164,45 @@ def test_every_process_works_with_its_own_rights(system: System) -> None:
     system.stop_store()
     assert system.wait_until_learned(60)
     decided = sum(1 for _ in each_record(system.settings, f"system.{DECISIONS.name}"))
-    asked = sum(1 for _ in each_record(system.settings, f"system.{TRANSACTIONS.name}"))
+    sent = each_record(system.settings, f"system.{TRANSACTIONS.name}")
+    asked = sum(not is_history(message.headers() or ()) for message in sent)
     assert decided == asked > 20
     (found,) = system.query(COUNT)
     assert found["stored"] == asked
     assert found["learned"] > 0
     hosts = (*system.workers, system.learner)
     assert [host.restarts for host in hosts if host] == [0, 0]
+
+
+def test_a_dead_letter_is_replayed_and_its_decision_looked_up(
+    system: System, secure_broker: Broker, tmp_path: Path
+) -> None:
+    """Law: an auditor sees what a gateway sent wrong, whoever replays mends it, and a reader finds its decision."""
+    repaired = tmp_path / "repaired.json"
+    repaired.write_bytes(payment(time.time_ns() // 1_000_000, "tx-mended"))
+    card = json.loads(repaired.read_bytes())["card"]
+    gateway = connection(Settings.model_validate(secure_broker.client("gateway")))
+    producer = Producer({**gateway, "partitioner": "murmur2_random"})
+    producer.produce(f"system.{TRANSACTIONS.name}", b"{", card)
+    assert producer.flush(30) == 0
+    assert system.wait_until_drained(60)
+    (listed,) = system.run("letters", ["consumers", "dead-letters", "list", "--json"]).splitlines()
+    place = [str(json.loads(listed)[name]) for name in ("partition", "offset")]
+    system.run("letters", ["consumers", "dead-letters", "show", *place])
+    mended = ["--value", str(repaired), "--author", "ada"]
+    assert "replayed to" in system.run("replay", ["consumers", "dead-letters", "replay", *place, *mended])
+    asked = ["--card", card, "--transaction", "tx-mended", "--wait", "30", "--json"]
+    decision = json.loads(system.run("decision", ["consumers", "decision", *asked]))
+    assert (decision["transaction_id"], decision["card"]) == ("tx-mended", card)
+
+
+def test_an_auditor_may_recompute_and_archive(system: System, tmp_path: Path) -> None:
+    """Law: all that recomputing looks at, state included, can be read by who changes nothing."""
+    assert system.wait_until_drained(60)
+    found = json.loads(system.run("recompute", ["streams", "recompute", "--all", "--json"]))
+    assert found["equal"]
+    system.run("archive", ["streams", "archive", str(tmp_path / "states")])
+    assert (tmp_path / "states" / "manifest.json").exists()
 
 
 def test_no_password_is_in_a_log_or_a_command_line(system: System, secure_broker: Broker) -> None:

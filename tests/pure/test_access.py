@@ -2,14 +2,22 @@
 
 import pytest
 
+from consumers.replay import ROADS
+from deploy.security import principal_of
 from schemas.access import PRINCIPALS, TABLE, Binding, bindings, is_ours, reaches_ours, topics_of
+from schemas.observer import INPUTS
 from schemas.topics import (
     CARD_STATE,
     CONTROLS,
+    DEAD_LETTERS,
+    DEAD_LETTERS_REPLAYED,
     DECISIONS,
+    DUPLICATES,
     LABELS,
+    LABELS_WAITING,
     MERCHANT_STATE,
     MODELS,
+    OUTCOMES,
     POLICIES,
     PREDICTIONS,
     PROFILED,
@@ -25,9 +33,14 @@ from schemas.topics import (
 WANTED = bindings("fraud")
 
 WRITERS: list[tuple[Topic, set[str]]] = [
-    (TRANSACTIONS, {"gateway", "source"}),
-    (LABELS, {"reporter", "source"}),
-    (PROFILED, {"worker"}),
+    (TRANSACTIONS, {"gateway", "source", "importer", "replayer"}),
+    (LABELS, {"reporter", "source", "importer", "replayer"}),
+    (OUTCOMES, {"reporter", "source", "importer"}),
+    (PROFILED, {"worker", "replayer"}),
+    (LABELS_WAITING, {"worker", "store", "replayer"}),
+    (DEAD_LETTERS, {"worker", "learner", "store"}),
+    (DEAD_LETTERS_REPLAYED, {"replayer"}),
+    (DUPLICATES, {"worker"}),
     (DECISIONS, {"worker"}),
     (PREDICTIONS, {"worker"}),
     (CARD_STATE, {"worker"}),
@@ -52,6 +65,11 @@ def test_a_topic_has_no_other_writers(topic: Topic, writers: set[str]) -> None:
     assert principals_that("write", topic) == writers
 
 
+def test_the_writers_of_every_topic_are_listed() -> None:
+    """Law: a topic that is new is in the list, too."""
+    assert {topic for topic, _ in WRITERS} == set(TOPICS)
+
+
 def test_a_gateway_may_only_write_transactions() -> None:
     """Law: the outermost principal has one right."""
     rights = [each for each in WANTED if each.principal == "User:fraud-gateway"]
@@ -69,6 +87,40 @@ def test_the_auditor_changes_nothing_and_sees_every_topic() -> None:
     operations = {each.operation for each in WANTED if each.principal == "User:fraud-auditor"}
     assert operations == {"read", "describe", "describe_configs"}
     assert topics_of(["auditor"]) == TOPICS
+
+
+def test_who_replays_may_write_what_is_replayed_and_which_it_was() -> None:
+    """Law: dead letters go to the topics that have a road, and nowhere else."""
+    written = {topic.name for topic in TOPICS if "replayer" in principals_that("write", topic)}
+    assert written == {*ROADS, DEAD_LETTERS_REPLAYED.name}
+
+
+def test_who_imports_may_read_what_tells_how_far_the_parts_are() -> None:
+    """Law: all inputs of the parts can be looked at, and decisions only counted."""
+    assert all("importer" in principals_that("read", topic) for topics in INPUTS.values() for topic in topics)
+    assert "importer" not in principals_that("read", DECISIONS)
+
+
+@pytest.mark.parametrize(
+    ("command", "principal"),
+    [
+        ("streams worker", "worker"),
+        ("streams worker --stages learning", "learner"),
+        ("streams policy publish my.json", "publisher"),
+        ("streams recompute --all", "auditor"),
+        ("streams archive states", "auditor"),
+        ("producers replay my.csv", "source"),
+        ("producers import my.csv", "importer"),
+        ("consumers run", "store"),
+        ("consumers dead-letters list", "auditor"),
+        ("consumers dead-letters show 3 17", "auditor"),
+        ("consumers dead-letters replay 3 17", "replayer"),
+        ("consumers decision --card card_a", "reader"),
+    ],
+)
+def test_a_command_is_run_by_who_may_do_what_it_does(command: str, principal: str) -> None:
+    """Law: of a program's commands those that only look are not run by who may write."""
+    assert principal_of(command.split()) == principal
 
 
 def test_nobody_in_the_table_may_give_rights() -> None:
