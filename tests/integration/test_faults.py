@@ -12,7 +12,7 @@ from deploy.read_back import read_topic
 from schemas.codec import encode
 from schemas.learning import PolicyRule
 from schemas.settings import Settings
-from schemas.topics import MODELS, PREDICTIONS
+from schemas.topics import DUPLICATES, MODELS, PREDICTIONS
 from streams.__main__ import main
 from streams.documents import shipped_policy
 from tests.bench.audited import ZEROES
@@ -76,6 +76,7 @@ def test_what_was_decided_under_fire_is_recomputed_to_the_byte(outcome: dict[str
     assert (status, figures["differences"], figures["notes"]) == (0, [], [])
     compared = figures["compared"]
     assert compared[PREDICTIONS.name] == {"equal": outcome["figures"]["predictions"]}
+    assert compared[DUPLICATES.name] == {"equal": outcome["figures"]["duplicates"]}
     assert compared[MODELS.name] == {"equal": outcome["figures"]["snapshots"]}
     assert compared["positions and counters"] == {"equal": 24}
 

@@ -126,7 +126,7 @@ def test_some_label_matters() -> None:
 
 
 @pytest.mark.parametrize("topic", [DECISIONS, DUPLICATES, DEAD_LETTERS, LABELS_WAITING], ids=lambda topic: topic.name)
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:6])
 def test_what_is_added_or_taken_away_is_found(seed: int, topic: Topic) -> None:
     """Law: a record that is gone is missing, one that nothing led to is extra, one that was altered differs."""
     logs, partitions = decided(seed)
