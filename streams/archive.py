@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.topics import DECISIONS, LABELS_WAITING, PREDICTIONS
+from schemas.topics import DECISIONS, DUPLICATES, LABELS_WAITING, PREDICTIONS
 from streams.detector.stage import Record, Stage
 from streams.exactly_once import POSITION_KEY
 from streams.recompute.logs import Logs, Piece, Position, Start, Starts
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-OUTPUTS = (LABELS_WAITING, PREDICTIONS, DECISIONS)
+OUTPUTS = (LABELS_WAITING, DUPLICATES, PREDICTIONS, DECISIONS)
 
 
 class ArchiveError(ValueError):

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.codec import DecodeFailure, decode
+from schemas.dead_letter import REPLAYED_FROM, DeadLetter
 from schemas.decision import Prediction, Profiled
 from schemas.label import Label
 from schemas.learning import ModelVersion, TrainingRecord
-from schemas.topics import LABELS, MODELS, PREDICTIONS, PROFILED, TRAINING, TRANSACTIONS, Topic
+from schemas.topics import DEAD_LETTERS, LABELS, MODELS, PREDICTIONS, PROFILED, TRAINING, TRANSACTIONS, Topic
 from streams.detector.stage import Record
 from streams.recompute.logs import Logs
 from tests.oracle_features import Entity
@@ -84,20 +85,41 @@ def accepted_labels(logs: Logs) -> dict[Held, Label]:
 
 
 def depending_on(logs: Logs, label: Label, *, learned: bool = True) -> set[Identity]:
-    """Return whose decisions differ where this label says the opposite: by features, or by what was learned of them."""
-    profiled = [(record.partition, record.offset, _decoded(Profiled, record)) for record in all_of(logs, PROFILED)]
-    of_the_card = [each for each in profiled if _about(each[2]).card == label.card]
+    """Return whose decisions differ where this label says the opposite: by features, or by what was learned of them.
+
+    What the merchant stage failed on has no prediction; where it was replayed it has one, with the features of the card
+    as they are in its dead letter.
+    """
+    failed = _failed(logs)
+    records = [(record, _decoded(Profiled, record)) for record in all_of(logs, PROFILED)]
+    of_the_card = [
+        message
+        for record, message in records
+        if _about(message).card == label.card and REPLAYED_FROM not in dict(record.headers)
+    ]
     # Along the path of the card task; the partition of the merchant is an order by itself.
-    of_the_card.sort(key=lambda each: sum(each[2].positions[topic.name][1] for topic in (LABELS, TRANSACTIONS)))
-    at_the_merchant = [each for each in profiled if _about(each[2]).merchant == label.merchant]
-    differing = _differing("card", of_the_card, label) | _differing("merchant", at_the_merchant, label)
+    of_the_card.sort(key=lambda message: sum(message.positions[topic.name][1] for topic in (LABELS, TRANSACTIONS)))
+    accepted = [message for record, message in records if (record.partition, record.offset) not in failed]
+    by_card = _differing("card", of_the_card, label)
+    by_card -= {_identity(message) for record, message in records if (record.partition, record.offset) in failed}
+    at_the_merchant = [message for message in accepted if _about(message).merchant == label.merchant]
+    differing = by_card | _differing("merchant", at_the_merchant, label)
     return differing | (_scored_by(logs, _taught(logs, differing, label)) if learned else set())
 
 
-def _differing(kind: Any, events: Iterable[tuple[int, int, Profiled]], label: Label) -> set[Identity]:
+def _failed(logs: Logs) -> set[tuple[int, int]]:
+    """Return the places of the profiled records that the merchant stage failed on."""
+    letters = (
+        DeadLetter.from_record(record.key, record.value, record.headers, record.timestamp_ms)
+        for record in all_of(logs, DEAD_LETTERS)
+    )
+    return {(each.origin.partition, each.origin.offset) for each in letters if each.origin.topic == PROFILED.name}
+
+
+def _differing(kind: Any, messages: Iterable[Profiled], label: Label) -> set[Identity]:
     then, now = Entity(kind), Entity(kind)
     found: set[Identity] = set()
-    for _, _, message in events:
+    for message in messages:
         if message.label:
             then.report(message.label)
             now.report(other_verdict(label) if message.label == label else message.label)
@@ -106,7 +128,7 @@ def _differing(kind: Any, events: Iterable[tuple[int, int, Profiled]], label: La
         told = message.features.get("payment_amount_minor")
         amount = None if told is None else int(told)
         if then.features(message.transaction, amount) != now.features(message.transaction, amount):
-            found.add((message.transaction.card, message.transaction.transaction_id))
+            found.add(_identity(message))
         for entity in (then, now):
             entity.pay(message.transaction, amount)
     return found
@@ -134,6 +156,11 @@ def predicted(logs: Logs, holds: Callable[[Prediction], bool]) -> set[Identity]:
     """Return whose predictions are such."""
     predictions = (_decoded(Prediction, record) for record in all_of(logs, PREDICTIONS))
     return {(each.transaction.card, each.transaction.transaction_id) for each in predictions if holds(each)}
+
+
+def _identity(message: Profiled) -> Identity:
+    about = _about(message)
+    return about.card, about.transaction_id
 
 
 def _about(message: Profiled) -> Any:

@@ -1,14 +1,17 @@
-"""A card task played again: profiled records, labels that wait, and what was refused. Pure."""
+"""A card task played again: profiled records, labels that wait, repeats, and what was refused. Pure."""
 
 import json
 from typing import Any
 
 from schemas.codec import DecodeFailure, decode
+from schemas.dead_letter import REPLAYED_FROM
 from schemas.label import Label
-from schemas.topics import LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
+from schemas.topics import DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
+from schemas.transaction import Transaction
 from streams.detector.stage import Event, Output, Record, Refusal, Step
 from streams.recompute.compare import Awaited
 from streams.recompute.order import Order, digest_of, merged
+from streams.recompute.repeats import Repeats
 from streams.recompute.replay import Place, Play, subject_of
 
 LabelName = tuple[str, str, int]
@@ -25,13 +28,15 @@ class CardPlay:
     def __init__(self, play: Play, order: Order) -> None:
         self._play = play
         self._rates = order.rates
-        self._points = {
-            point.own: point
+        self._path = [
+            point
             for point in order.points(play.partition)
             if play.begin(point.own[0]) <= point.own[1] < play.until.next.get(point.own[0], 0)
-        }
+        ]
+        self._points = {point.own: point for point in self._path if point.partition >= 0}
         start = play.start.outputs.get(LABELS_WAITING.name, 0)
         self._waiting = Awaited(play.logs.read(LABELS_WAITING, play.partition, start), _first_wait)
+        self._repeats = Repeats(play)
         self.changed: dict[Place, Output | None] = {}
         self.labels: dict[LabelName, Label | None] = {}
 
@@ -42,13 +47,14 @@ class CardPlay:
             play.read(topic.name, play.logs.read(topic, play.partition, play.begin(topic.name)))
             for topic in (LABELS, TRANSACTIONS)
         )
-        play.run(merged(list(self._points.values()), *inputs), self._before, self._after, counted=counted)
+        play.run(merged(self._path, *inputs), self._before, self._after, counted=counted)
         for point in self._points.values():
             self.changed[point.partition, point.offset] = None
         end = 0 if play.start.outputs else play.ends(LABELS_WAITING.name, play.partition)
         for record in self._waiting.left():
             if record.offset < end:
                 self._compare_label(record, None)
+        self._repeats.end()
 
     def _before(self, event: Event | Refusal) -> None:
         play, record = self._play, event.record
@@ -78,6 +84,8 @@ class CardPlay:
         if isinstance(event.message if isinstance(event, Event) else None, Label) and (point or profiled):
             made_label = made.get(LABELS_WAITING)
             self._compare_label(self._waiting.take(_label_name(json.loads(record.value or b"{}"))), made_label)
+        if isinstance(event, Event) and isinstance(event.message, Transaction):
+            self._repeats.compare(event, made.get(DUPLICATES))
         if made and not profiled:
             self._play.after_rare(event, step.outputs)
 
@@ -95,8 +103,13 @@ class CardPlay:
 
 
 def _first_wait(record: Record) -> LabelName | None:
-    """Return the name of a label that waits for the first time: the join moves those that wait again."""
-    return None if "attempt" in dict(record.headers) else _label_name(json.loads(record.value or b"{}"))
+    """Return the name of a label that waits for the first time: the join moves those that wait again.
+
+    One that was given up, and then replayed from its dead letter, was not written by the card task.
+    """
+    if dict(record.headers).keys() & {"attempt", REPLAYED_FROM}:
+        return None
+    return _label_name(json.loads(record.value or b"{}"))
 
 
 def _label_name(fields: dict[str, Any]) -> LabelName:

@@ -9,7 +9,7 @@ from schemas.fields import Features
 from schemas.topics import DECISIONS, PREDICTIONS, PROFILED
 from streams.detector.stage import Event, Output, Record, Refusal, Step
 from streams.recompute.compare import Awaited, Subject
-from streams.recompute.replay import Place, Play, put_code, subject_of
+from streams.recompute.replay import Place, Play, put_code, subject_in, subject_of
 
 _IS_FALLBACK = b'"mode":"fallback"'
 
@@ -39,11 +39,11 @@ class MerchantPlay:
         end = play.until.next.get(PROFILED.name, 0)
         for record in self._predictions.left():
             if (self._place_in_profiled(record) or 0) < end:
-                self._compare_prediction(record, None, _subject_in(record))
+                self._compare_prediction(record, None, subject_in(record))
         end = 0 if play.start.outputs else play.ends(DECISIONS.name, play.partition)
         for record in self._decisions.left():
             if record.offset < end:
-                play.found.compare(DECISIONS.name, _subject_in(record), record, None)
+                play.found.compare(DECISIONS.name, subject_in(record), record, None)
 
     def _records(self) -> Iterator[Record]:
         """Give the profiled records as they come out now, each in its place; report those that differ."""
@@ -54,7 +54,7 @@ class MerchantPlay:
             now = record
             if place in self._changed:
                 made = self._changed[place]
-                play.found.compare(PROFILED.name, _subject_in(record), record, made)
+                play.found.compare(PROFILED.name, subject_in(record), record, made)
                 # What would lie in another partition has no place there: nothing says what came before it.
                 if made is None or made.partition != record.partition:
                     continue
@@ -89,6 +89,7 @@ class MerchantPlay:
             self._play.after_rare(event, step.outputs)
         if PREDICTIONS in made or recorded:
             self._compare_prediction(recorded, made.get(PREDICTIONS), subject)
+        if (PREDICTIONS in made or recorded) and not _is_history(event):
             decided = made.get(DECISIONS) if PREDICTIONS in made else None
             self._play.found.compare(DECISIONS.name, subject, self._decisions.take(subject[:2]), decided)
 
@@ -111,14 +112,11 @@ def _is_payment(event: Event | Refusal) -> bool:
     return isinstance(event, Event) and isinstance(event.message, Profiled) and event.message.transaction is not None
 
 
+def _is_history(event: Event | Refusal) -> bool:
+    """Return whether it is a payment that is answered to nobody; an answer to the same one is another record's."""
+    return isinstance(event, Event) and isinstance(event.message, Profiled) and event.message.mode is not None
+
+
 def _whose(record: Record) -> tuple[str | None, str | None] | None:
     """Return whose decision it is; None: one without a prediction, which is looked at elsewhere."""
-    return None if _IS_FALLBACK in (record.value or b"") else _subject_in(record)[:2]
-
-
-def _subject_in(record: Record) -> Subject:
-    """Return what a record of any of the three topics is about."""
-    fields: dict[str, Any] = json.loads(record.value or b"{}")
-    about = fields.get("transaction") or fields.get("label") or fields
-    time_ms = about.get("event_time_ms", about.get("reported_at_ms"))
-    return Subject(about.get("card"), about.get("transaction_id"), time_ms)
+    return None if _IS_FALLBACK in (record.value or b"") else subject_in(record)[:2]

@@ -1,9 +1,9 @@
 """In which order each card task took its payments and labels: the positions in what it wrote. Pure.
 
 A profiled record of a payment at offset `t` that names `l` for the labels was made when every label before `l` had been
-taken, and none behind. Of labels likewise. So the records of a task are points of one path through both topics. What
-made no record (a repeat, a refusal) may stand anywhere between two points: whether something is a repeat depends on its
-own topic alone, and neither changes what is remembered.
+taken, and none behind. Of labels likewise, and of the marker of a repeated payment. So the records of a task are points
+of one path through both topics. What names no place (a refusal, a repeated label) may stand anywhere between two
+points: what becomes of it depends on its own topic alone, and it changes nothing that is remembered.
 """
 
 import struct
@@ -13,8 +13,9 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from schemas.codec import DecodeFailure, decode
-from schemas.decision import Profiled
-from schemas.topics import LABELS, PROFILED, TRANSACTIONS
+from schemas.dead_letter import REPLAYED_FROM
+from schemas.decision import Duplicate, Profiled
+from schemas.topics import DUPLICATES, LABELS, PROFILED, TRANSACTIONS
 from streams.detector.stage import Record
 from streams.recompute.logs import ZERO, Logs, Starts
 
@@ -22,7 +23,10 @@ _PACKED = struct.Struct("<qq?iqi16s")
 
 
 class Point(NamedTuple):
-    """One profiled record: where its task stood, where it lies, by which rates, and a digest of its content."""
+    """One profiled record: where its task stood, where it lies, by which rates, and a digest of its content.
+
+    A repeated payment has none: of it `partition` is -1, and only where its task stood is known.
+    """
 
     label: int
     transaction: int
@@ -57,7 +61,13 @@ class Order:
         """The versions that `Point.rates` counts."""
 
     def add(self, record: Record) -> None:
-        """Take a profiled record. One that names no place of its card task has none, and is left out."""
+        """Take a profiled record.
+
+        One that names no place of its card task has none, and one that was replayed from a dead letter was not written
+        by it: they are left out.
+        """
+        if REPLAYED_FROM in dict(record.headers):
+            return
         message = decode(Profiled, record.value)
         if isinstance(message, DecodeFailure) or not {LABELS.name, TRANSACTIONS.name} <= message.positions.keys():
             return
@@ -74,19 +84,31 @@ class Order:
             digest_of(record.partition, record.key, record.value),
         )
 
+    def add_repeat(self, record: Record) -> None:
+        """Take the marker of a repeated payment."""
+        message = decode(Duplicate, record.value)
+        if isinstance(message, DecodeFailure) or not {LABELS.name, TRANSACTIONS.name} <= message.positions.keys():
+            return
+        (card, label), (_, transaction) = (message.positions[topic.name] for topic in (LABELS, TRANSACTIONS))
+        self._packed[card] += _PACKED.pack(label, transaction, False, -1, -1, -1, b"")  # noqa: FBT003
+
     def points(self, card: int) -> list[Point]:
         """Return the points of a card task in the order in which it went through them."""
         points = map(Point._make, _PACKED.iter_unpack(self._packed[card]))
         return sorted(points, key=lambda point: point.label + point.transaction)
 
 
-def order_of(logs: Logs, starts: Starts, merchant: str) -> Order:
-    """Return the order of everything that the card tasks wrote since the merchant stage's starts."""
+def order_of(logs: Logs, starts: Starts, card: str, merchant: str) -> Order:
+    """Return the order of everything that the card tasks wrote since the starts of these stages."""
     order = Order()
     for partition in range(logs.partitions(PROFILED)):
         start = starts.get((merchant, partition), ZERO).position.next.get(PROFILED.name, 0)
         for record in logs.read(PROFILED, partition, start):
             order.add(record)
+    for partition in range(logs.partitions(DUPLICATES)):
+        start = starts.get((card, partition), ZERO).outputs.get(DUPLICATES.name, 0)
+        for record in logs.read(DUPLICATES, partition, start):
+            order.add_repeat(record)
     return order
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import TracebackType
+from typing import Any
 
 from schemas.codec import readable_identity
 from schemas.decision import Profiled
@@ -16,7 +18,7 @@ from streams.detector.state import State
 from streams.exactly_once import Task
 from streams.recompute.compare import Difference, Found, Subject, differing_fields
 from streams.recompute.documents import Documents
-from streams.recompute.logs import ArchivedLog, Logs, Position, Start
+from streams.recompute.logs import ArchivedLog, Logs, Position, Start, size_of
 from streams.recompute.rare import Answer, Letter, Rare, answer_of
 
 BATCH = 500
@@ -102,7 +104,7 @@ class Play:
         *,
         counted: bool,
     ) -> None:
-        """Run the task over records. `counted`: it must come to the position and the counters of its state log."""
+        """Run the task over records. `counted`: it must come to position, counters and size of its state log."""
         stage = Followed(self.stage, before, after)
         task = Task(stage, self.partition, ArchivedLog(self.start.pieces))
         task.open()
@@ -112,7 +114,8 @@ class Play:
             task.commit()
         reached = {topic.name: at for topic in stage.inputs if (at := task.position(topic.name)) is not None}
         if counted:
-            self._compare_position(Position(reached, dict(sorted(task.counters.items())), task.watermark_ms))
+            counters, size = dict(sorted(task.counters.items())), size_of(task.size._asdict())
+            self._compare_position(Position(reached, counters, task.watermark_ms, size))
 
     def _compare_position(self, made: Position) -> None:
         topic = self.stage.state_log
@@ -152,11 +155,20 @@ class Followed(EntityStage):
         return self._told(refusal, self._stage.refuse(refusal))
 
     def fail(self, event: Event, error: Exception) -> Step:
+        _leave_out(error.__traceback__)
         return self._told(event, self._stage.fail(event, error))
 
     def _told(self, event: Event | Refusal, step: Step) -> Step:
         self._after(event, step)
         return step
+
+
+def _leave_out(calls: TracebackType | None) -> None:
+    """Take this module's calls out of where an error was raised: a dead letter tells those of the stage."""
+    while calls is not None:
+        while calls.tb_next is not None and calls.tb_next.tb_frame.f_globals.get("__name__") == __name__:
+            calls.tb_next = calls.tb_next.tb_next
+        calls = calls.tb_next
 
 
 def put_code(stage: EntityStage, version: str) -> None:
@@ -177,3 +189,11 @@ def subject_of(event: Event | Refusal) -> Subject:
         return Subject()
     time_ms = about.reported_at_ms if isinstance(about, Label | TrainingRecord) else about.event_time_ms
     return Subject(about.card, about.transaction_id, time_ms)
+
+
+def subject_in(record: Record) -> Subject:
+    """Return what a profiled record, a prediction, a decision or the marker of a repeat is about."""
+    fields: dict[str, Any] = json.loads(record.value or b"{}")
+    about = fields.get("transaction") or fields.get("label") or fields
+    time_ms = about.get("event_time_ms", about.get("reported_at_ms"))
+    return Subject(about.get("card"), about.get("transaction_id"), time_ms)

@@ -163,7 +163,7 @@ class Recomputation:
 
     def _play_cards(self, rare: Rare, found: Found) -> None:
         self.say("order")
-        order: Order = order_of(self.logs, self.asked.starts, self.stages.merchant.name)
+        order: Order = order_of(self.logs, self.asked.starts, self.stages.card.name, self.stages.merchant.name)
         for play in self._plays(self.stages.card, rare, found):
             self.say(f"card {play.partition}")
             card = CardPlay(play, order)

@@ -107,6 +107,7 @@ def test_what_was_decided_under_fire_is_recomputed_to_the_byte(outcome: dict[str
     assert (status, figures["differences"], figures["notes"]) == (0, [], [])
     compared = figures["compared"]
     assert compared[PREDICTIONS.name] == {"equal": outcome["figures"]["predictions"]}
+    assert compared[DUPLICATES.name] == {"equal": outcome["figures"]["duplicates"]}
     assert compared[MODELS.name] == {"equal": outcome["figures"]["snapshots"]}
     assert compared["positions and counters"] == {"equal": 24}
 

@@ -9,11 +9,14 @@ import pytest
 from deploy.audit import audit_answers
 from deploy.broker import Broker
 from deploy.system import System
+from schemas.topics import DECISIONS, PREDICTIONS
+from streams.__main__ import main
 from tests.bench.audited import ZEROES, audited
 
 pytestmark = pytest.mark.kafka
 
 ROWS, HISTORY, STOPPED, DELAY_S = 400, 300, 100, 60
+PREFIX, PARTITIONS = "t-import.", 3
 UNTIL = "2018-04-01T00:05:00"
 """Where a payment a second has given 300."""
 
@@ -28,7 +31,7 @@ def outcome(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     def run(name: str, *arguments: str) -> None:
         told[name] = json.loads(system.run(name, ["producers", *arguments, *recorded]).splitlines()[-1])
 
-    with System(data_dir, broker=broker, topic_prefix="t-import.", partitions=3, snapshot_records=30) as system:
+    with System(data_dir, broker=broker, topic_prefix=PREFIX, partitions=PARTITIONS, snapshot_records=30) as system:
         system.start_store()
         system.start_learner()
         system.start_workers()
@@ -109,3 +112,18 @@ def test_the_oracles_find_nothing_wrong(outcome: dict[str, Any]) -> None:
 def test_a_history_after_the_first_answer_is_refused(outcome: dict[str, Any]) -> None:
     """Who imports too late is told before anything is published."""
     assert "payments were answered here already" in outcome["refused"]
+
+
+def test_a_history_is_recomputed_to_the_byte(
+    outcome: dict[str, Any], broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every prediction, decision and snapshot comes out again: what was history, and what was answered after it."""
+    monkeypatch.setenv("FRAUD_KAFKA_BOOTSTRAP", broker.bootstrap)
+    monkeypatch.setenv("FRAUD_TOPIC_PREFIX", PREFIX)
+    monkeypatch.setenv("FRAUD_PARTITIONS", str(PARTITIONS))
+    status, figures = main(["recompute", "--all", "--json"]), json.loads(capsys.readouterr().out)
+    assert (status, figures["differences"], figures["notes"]) == (0, [], [])
+    compared = figures["compared"]
+    assert compared[PREDICTIONS.name] == {"equal": ROWS}
+    assert compared[DECISIONS.name] == {"equal": outcome["answers"].decisions}
+    assert compared["positions and counters"] == {"equal": 2 * PARTITIONS}

@@ -6,14 +6,14 @@ from pathlib import Path
 import faust
 import pytest
 
-from schemas.connection import connection
+from schemas.connection import RECONNECT_MS_MAX, connection
 from schemas.settings import Settings, settings_or_exit
 from streams.app import credentials
 
 HIDDEN = "correct-horse-battery"
 USER = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_USERNAME": "fraud-worker"}
 
-WHERE = {"bootstrap" + ".servers": "127.0.0.1:9092"}
+WHERE = {"bootstrap" + ".servers": "127.0.0.1:9092", "reconnect.backoff.max.ms": RECONNECT_MS_MAX}
 
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"KAFKA_SECURITY_PROTOCOL": "sasl_plaintext"}, "FRAUD_KAFKA_SECURITY_PROTOCOL: Input should be"),

@@ -1,7 +1,7 @@
 """What the logs must hold in the end: what one process says that reads the same records in the same order, once.
 
-The order of a card task is read from the positions in the profiled records, that of a merchant task is the order of its
-partition. The oracle folds the stages over it: no task, no transaction, no state log.
+The order of a card task is read from the positions in the profiled records and in the markers of repeats, that of a
+merchant task is the order of its partition. The oracle folds the stages over it: no task, no transaction, no state log.
 """
 
 from collections import Counter
@@ -9,9 +9,20 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from schemas.codec import decode
-from schemas.decision import Decision, Prediction, Profiled
+from schemas.dead_letter import REPLAYED_FROM
+from schemas.decision import Decision, Duplicate, Prediction, Profiled
 from schemas.fields import DAY_MS, Positions
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRANSACTIONS, Topic
+from schemas.topics import (
+    DEAD_LETTERS,
+    DECISIONS,
+    DUPLICATES,
+    LABELS,
+    LABELS_WAITING,
+    PREDICTIONS,
+    PROFILED,
+    TRANSACTIONS,
+    Topic,
+)
 from schemas.transaction import Transaction
 from streams.detector.look import Payment
 from streams.detector.stage import EntityStage, Event, Output, Record, Step
@@ -21,6 +32,7 @@ from tests.simulation.broker import Broker, Stored
 from tests.simulation.chance import CALM, Chance
 from tests.simulation.task_log import BrokerLog, partition_of
 from tests.simulation.workers import Process, Protocol
+from tests.simulation.world import fails_at_merchant
 
 Written = tuple[str, int, bytes | None, bytes | None]
 """Topic, partition, key, value."""
@@ -42,7 +54,9 @@ class Fold:
 
     def take(self, stored: Stored, topic: Topic, positions: Positions) -> None:
         """Process one record."""
-        record = Record(topic.name, self.partition, stored.offset, stored.timestamp_ms, stored.key, stored.value)
+        record = Record(
+            topic.name, self.partition, stored.offset, stored.timestamp_ms, stored.key, stored.value, stored.headers
+        )
         event = self.stage.read(record)
         step = self._step(event, positions) if isinstance(event, Event) else self.stage.refuse(event)
         self.counters.update(step.counts)
@@ -81,12 +95,13 @@ def violations(broker: Broker, stages: tuple[EntityStage, EntityStage], partitio
         committed = broker.partition(PREDICTIONS, number).committed()
         if [(number, stored.key, stored.value) for stored in committed] != decided:
             found.append(f"predictions-{number}: not those of the profiled records, in their order")
-    for topic in (PROFILED, LABELS_WAITING, DECISIONS, PREDICTIONS, DEAD_LETTERS):
+    for topic in (PROFILED, LABELS_WAITING, DUPLICATES, DECISIONS, PREDICTIONS, DEAD_LETTERS):
         wanted = Counter({written: count for written, count in expected.items() if written[0] == topic.name})
         written = Counter(
             (topic.name, number, stored.key, stored.value)
             for number in range(partitions)
             for stored in broker.partition(topic, number).committed()
+            if topic is not PROFILED or not _is_replayed(stored)
         )
         if written != wanted:
             found.append(f"{topic.name}: {(written - wanted).total()} too many, {(wanted - written).total()} missing")
@@ -95,14 +110,7 @@ def violations(broker: Broker, stages: tuple[EntityStage, EntityStage], partitio
 
 def _fold_card(fold: Fold, broker: Broker, profiled: Mapping[int, list[Stored]]) -> list[str]:
     """Fold a card task over its inputs, in the order that its outputs name."""
-    order: list[tuple[int, int, str]] = []
-    for stored in (each for records in profiled.values() for each in records):
-        message = decode(Profiled, stored.value)
-        assert isinstance(message, Profiled)
-        label, payment = message.positions[LABELS.name], message.positions[TRANSACTIONS.name]
-        if payment[0] == fold.partition:
-            order.append((label[1], payment[1], LABELS.name if message.label else TRANSACTIONS.name))
-    order.sort(key=lambda place: (place[0] + place[1], place))
+    order = _path(fold.partition, broker, profiled)
     for before, after in pairwise(order):
         is_label = before[2] == LABELS.name
         if after[0] < before[0] + is_label or after[1] < before[1] + (not is_label):
@@ -113,13 +121,32 @@ def _fold_card(fold: Fold, broker: Broker, profiled: Mapping[int, list[Stored]])
     last = {LABELS.name: -1, TRANSACTIONS.name: -1}
     for labels, payments, name in order:
         own = labels if name == LABELS.name else payments
-        positions: Positions = {LABELS.name: (fold.partition, labels), TRANSACTIONS.name: (fold.partition, payments)}
+        positions = {LABELS.name: (fold.partition, labels), TRANSACTIONS.name: (fold.partition, payments)}
         while last[name] < own:
             last[name] = _take_next(fold, waiting[name], name, positions)
     for name, records in waiting.items():
         while _take_next(fold, records, name, {}) >= 0:
             pass
     return []
+
+
+def _path(partition: int, broker: Broker, profiled: Mapping[int, list[Stored]]) -> list[tuple[int, int, str]]:
+    """Return where a card task stood in labels and payments at each record that says so, and what it took there."""
+    order: list[tuple[int, int, str]] = []
+    for stored in (each for records in profiled.values() for each in records):
+        if _is_replayed(stored):
+            continue
+        message = decode(Profiled, stored.value)
+        assert isinstance(message, Profiled)
+        label, payment = message.positions[LABELS.name], message.positions[TRANSACTIONS.name]
+        if payment[0] == partition:
+            order.append((label[1], payment[1], LABELS.name if message.label else TRANSACTIONS.name))
+    for stored in broker.partition(DUPLICATES, partition).committed():
+        duplicate = decode(Duplicate, stored.value)
+        assert isinstance(duplicate, Duplicate)
+        positions = duplicate.positions
+        order.append((positions[LABELS.name][1], positions[TRANSACTIONS.name][1], TRANSACTIONS.name))
+    return sorted(order, key=lambda place: (place[0] + place[1], place))
 
 
 def _take_next(fold: Fold, records: Iterator[Stored], name: str, positions: Positions) -> int:
@@ -167,30 +194,43 @@ def _probe(at_ms: int) -> Payment:
 
 
 def _answers(broker: Broker, partitions: int) -> list[str]:
-    """Each transaction that the card stage accepted has one decision and one prediction, whatever the folds say."""
+    """Each transaction that both stages accepted has one prediction, whatever the folds say.
+
+    And one decision, where it is not history.
+    """
+    held = {
+        kind: [
+            (message, stored)
+            for number in range(partitions)
+            for stored in broker.partition(topic, number).committed()
+            if isinstance(message := decode(kind, stored.value), kind)
+        ]
+        for kind, topic in ((Decision, DECISIONS), (Prediction, PREDICTIONS), (Profiled, PROFILED))
+    }
+    decided = Counter((each.card or "", each.transaction_id) for each, _ in held[Decision] if each.mode != "fallback")
+    predicted = Counter(_identity(each.transaction) for each, _ in held[Prediction])
+    accepted = [
+        each for each, stored in held[Profiled] if each.transaction and not fails_at_merchant(each, stored.headers)
+    ]
+    profiled = Counter(_identity(each.transaction) for each in accepted)
+    history = {_identity(each.transaction) for each in accepted if each.mode}
     found = []
-    decided: Counter[tuple[str, str]] = Counter()
-    predicted: Counter[tuple[str, str]] = Counter()
-    profiled: Counter[tuple[str, str]] = Counter()
-    for number in range(partitions):
-        for stored in broker.partition(DECISIONS, number).committed():
-            decision = decode(Decision, stored.value)
-            assert isinstance(decision, Decision)
-            if decision.mode != "fallback":
-                decided[decision.card or "", decision.transaction_id] += 1
-        for stored in broker.partition(PREDICTIONS, number).committed():
-            prediction = decode(Prediction, stored.value)
-            assert isinstance(prediction, Prediction)
-            predicted[prediction.transaction.card, prediction.transaction.transaction_id] += 1
-        for stored in broker.partition(PROFILED, number).committed():
-            message = decode(Profiled, stored.value)
-            assert isinstance(message, Profiled)
-            if message.transaction:
-                profiled[message.transaction.card, message.transaction.transaction_id] += 1
-    for name, counted in (("decisions", decided), ("predictions", predicted), ("profiled", profiled)):
+    for name, counted, expected in (
+        ("decisions", decided, profiled.keys() - history),
+        ("predictions", predicted, profiled.keys()),
+        ("profiled", profiled, profiled.keys()),
+    ):
         repeated = {identity: count for identity, count in counted.items() if count > 1}
         if repeated:
             found.append(f"{name}: more than one for {repeated}")
-        if counted.keys() != profiled.keys():
+        if counted.keys() != expected:
             found.append(f"{name}: not of the transactions that were accepted")
     return found
+
+
+def _identity(transaction: Transaction) -> tuple[str, str]:
+    return transaction.card, transaction.transaction_id
+
+
+def _is_replayed(stored: Stored) -> bool:
+    return REPLAYED_FROM in dict(stored.headers)

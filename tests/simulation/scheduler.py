@@ -1,14 +1,19 @@
 """One run: chance decides what happens next, until it is told to be calm; then everything must be drained and right."""
 
 from collections import Counter
+from collections.abc import Callable
 
+from schemas.dead_letter import REPLAYED_FROM, DeadLetter, place_text
+from schemas.topics import DEAD_LETTERS, PROFILED
 from tests.simulation import oracle, world
-from tests.simulation.broker import Broker, Partition
+from tests.simulation.broker import Broker
 from tests.simulation.chance import CALM, Chance, KilledError
 from tests.simulation.workers import Process, Protocol, Slot
 
 CALM_ROUNDS_MAX = 120
 WORKERS = 3
+REPLAYS_IN_CALM = 0.3
+"""How often, in a round, somebody replays a dead letter."""
 
 
 class Run:
@@ -29,6 +34,19 @@ class Run:
                     self.broker.partition(topic, number)
         self.processes = [self._new_process() for _ in range(WORKERS)]
         self.dead: list[Process] = []
+        self._replayed: set[str] = set()
+        self._acts: tuple[tuple[float, Callable[[], None]], ...] = (
+            (0.58, self._advance_someone),
+            (0.70, self._send),
+            (0.78, self._land),
+            (0.84, self._deliver_marker),
+            (0.92, self._replicate),
+            (0.94, self._compact),
+            (0.95, self._replay),
+            (0.97, self._rebalance),
+            (0.985, self._time_out),
+            (1.0, self._kill),
+        )
         for stage in self.stages:
             for number in range(self.partitions):
                 random.choice(self.processes).assign(stage, number)
@@ -52,27 +70,7 @@ class Run:
     def act(self) -> None:
         """Let one thing happen."""
         roll = self.chance.random.random()
-        if roll < 0.58:
-            self._advance_someone()
-        elif roll < 0.70:
-            self._send()
-        elif roll < 0.78:
-            self._land(self.chance.random.choice(self.processes + self.dead[-2:]))
-        elif roll < 0.84:
-            self._deliver_marker()
-        elif roll < 0.92:
-            self._any_partition().replicate()
-        elif roll < 0.94:
-            self._compact()
-        elif roll < 0.97:
-            self._rebalance()
-        elif roll < 0.985:
-            writers = sorted(self.broker.writers)
-            if writers:
-                self.chance.seen["transactions timed out"] += self.broker.time_out(self.chance.random.choice(writers))
-        else:
-            self.chance.random.choice(self.processes).kill()
-            self._bury()
+        next(act for below, act in self._acts if roll < below)()
 
     def _advance_someone(self) -> None:
         process = self.chance.random.choice(self.processes)
@@ -101,9 +99,25 @@ class Run:
         transaction = None
         if sent.is_aborted:
             transaction = self.broker.aborted_transaction(partition)
-        partition.append(sent.key, sent.value, timestamp_ms=sent.timestamp_ms, transaction=transaction)
+        partition.append(
+            sent.key, sent.value, headers=sent.headers, timestamp_ms=sent.timestamp_ms, transaction=transaction
+        )
 
-    def _land(self, process: Process) -> None:
+    def _replay(self) -> None:
+        """Send a dead letter of the merchant stage again, once, as `dead-letters replay` does."""
+        for number in range(self.partitions):
+            for stored in self.broker.partition(DEAD_LETTERS, number).committed():
+                letter = DeadLetter.from_record(stored.key, stored.value, stored.headers, stored.timestamp_ms)
+                place = place_text(number, stored.offset)
+                if letter.origin.topic == PROFILED.name and place not in self._replayed:
+                    self._replayed.add(place)
+                    self.chance.seen["dead letters replayed"] += 1
+                    again = self.broker.partition(PROFILED, letter.origin.partition)
+                    again.append(stored.key, stored.value, headers=((REPLAYED_FROM, place.encode()),))
+                    return
+
+    def _land(self) -> None:
+        process = self.chance.random.choice(self.processes + self.dead[-2:])
         waiting = [log for log in process.logs if log.in_flight]
         if waiting:
             self.chance.random.choice(waiting).land()
@@ -112,8 +126,8 @@ class Run:
         if self.broker.undelivered_markers:
             self.broker.deliver_marker(self.chance.random.randrange(len(self.broker.undelivered_markers)))
 
-    def _any_partition(self) -> Partition:
-        return self.chance.random.choice(list(self.broker.partitions.values()))
+    def _replicate(self) -> None:
+        self.chance.random.choice(list(self.broker.partitions.values())).replicate()
 
     def _compact(self) -> None:
         stage = self.chance.random.choice(self.stages)
@@ -121,6 +135,15 @@ class Run:
         records, tombstones = state.compact()
         self.chance.seen["records compacted away"] += records
         self.chance.seen["tombstones compacted away"] += tombstones
+
+    def _time_out(self) -> None:
+        writers = sorted(self.broker.writers)
+        if writers:
+            self.chance.seen["transactions timed out"] += self.broker.time_out(self.chance.random.choice(writers))
+
+    def _kill(self) -> None:
+        self.chance.random.choice(self.processes).kill()
+        self._bury()
 
     def _rebalance(self) -> None:
         """Give a task to somebody; its owner may hear of that now, later, or never."""
@@ -150,6 +173,8 @@ class Run:
             for owner, slot in owners:
                 slot.is_assigned = True
                 owner.advance(slot)
+            if random.random() < REPLAYS_IN_CALM:
+                self._replay()
             self._settle()
             if all(self._is_done(slot) for _, slot in owners):
                 return True

@@ -1,13 +1,26 @@
 """What was decided under kills, stalls and fences can be made again from the logs, and a change shows where it must."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.codec import encode
+from schemas.dead_letter import REPLAYED_FROM, DeadLetter
 from schemas.fields import DAY_MS
-from schemas.topics import DECISIONS, PREDICTIONS, PROFILED, TOPICS, TRANSACTIONS, Topic
+from schemas.history import is_history
+from schemas.topics import (
+    DEAD_LETTERS,
+    DECISIONS,
+    DUPLICATES,
+    LABELS_WAITING,
+    PREDICTIONS,
+    PROFILED,
+    TOPICS,
+    TRANSACTIONS,
+    Topic,
+)
 from streams.archive import read_archive, write_archive
 from streams.detector.learning_stage import LearningStage
 from streams.detector.stage import Record
@@ -24,6 +37,8 @@ from tests.simulation.scheduler import Run
 from tests.simulation.workers import Protocol
 
 SEEDS = range(1, 13)
+COMPARED = (PROFILED, LABELS_WAITING, DUPLICATES, PREDICTIONS, DECISIONS, DEAD_LETTERS)
+"""All that both stages write, beside their state."""
 
 
 class BrokerLogs:
@@ -80,12 +95,14 @@ def copied(logs: BrokerLogs) -> MemoryLogs:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_was_decided_is_made_again_to_the_byte(seed: int) -> None:
-    """Law: every record of every output is compared, and all are equal; so are positions and counters."""
+    """Law: every record of every output is compared, and all are equal; so are positions, counters and sizes."""
     logs, partitions = decided(seed)
     found = recomputed(logs, partitions)
     assert found.holds, found.differences
-    for topic in (PROFILED, PREDICTIONS, DECISIONS):
-        assert found.equal[topic.name] == len(all_of(logs, topic))
+    for topic in COMPARED:
+        # What was replayed from a dead letter was written by whoever replayed it.
+        written = [record for record in all_of(logs, topic) if topic is DEAD_LETTERS or not _is_replayed(record)]
+        assert found.equal[topic.name] == len(written)
     assert found.equal["positions and counters"] == 2 * partitions
 
 
@@ -108,22 +125,56 @@ def test_some_label_matters() -> None:
     assert changed > 5
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_added_or_taken_away_is_found(seed: int) -> None:
-    """Law: a decision that is gone is missing, one that nothing led to is extra, one that was altered differs."""
+@pytest.mark.parametrize("topic", [DECISIONS, DUPLICATES, DEAD_LETTERS, LABELS_WAITING], ids=lambda topic: topic.name)
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_what_is_added_or_taken_away_is_found(seed: int, topic: Topic) -> None:
+    """Law: a record that is gone is missing, one that nothing led to is extra, one that was altered differs."""
     logs, partitions = decided(seed)
     copy = copied(logs)
     whole = dict(copy.records)
-    key, held = next((key, held) for key, held in whole.items() if key[0] == DECISIONS.name and held)
-    first, last = held[0], held[-1]
-    cases: dict[Kind, list[Record]] = {
-        "missing": held[1:],
-        "extra": [*held, last._replace(offset=last.offset + 1)],
-        "differs": [first._replace(value=(first.value or b"").replace(b'"mode"', b' "mode"')), *held[1:]],
-    }
-    for kind, changed in cases.items():
-        copy.records = {**whole, key: changed}
-        assert dict(recomputed(copy, partitions).wrong) == {(DECISIONS.name, kind): 1}
+    for key, held in whole.items():
+        if key[0] != topic.name or not held:
+            continue
+        first, last = held[0], held[-1]
+        cases: dict[Kind, list[Record]] = {
+            "missing": held[1:],
+            "extra": [*held, last._replace(offset=last.offset + 1)],
+            "differs": [first._replace(value=(first.value or b"") + b" "), *held[1:]],
+        }
+        for kind, changed in cases.items():
+            copy.records = {**whole, key: changed}
+            assert dict(recomputed(copy, partitions).wrong) == {(topic.name, kind): 1}
+
+
+def test_histories_repeats_and_failures_are_among_it() -> None:
+    """The laws here are not about nothing: there is each kind of record, and dead letters that were replayed."""
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        logs, _ = decided(seed)
+        seen["repeats"] += len(all_of(logs, DUPLICATES))
+        seen["histories"] += sum(b'"mode":"history"' in (each.value or b"") for each in all_of(logs, PREDICTIONS))
+        seen["replayed"] += sum(map(_is_replayed, all_of(logs, PROFILED)))
+        for record in all_of(logs, DEAD_LETTERS):
+            letter = DeadLetter.from_record(record.key, record.value, record.headers, record.timestamp_ms)
+            seen[f"{letter.stage} {letter.reason}"] += 1
+            seen["histories refused"] += is_history(letter.origin.headers)
+    wanted = ("repeats", "histories", "replayed", "histories refused", "card core_exception", "merchant core_exception")
+    assert [what for what in wanted if not seen[what]] == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_repeats_whose_markers_are_gone_are_not_missed(seed: int) -> None:
+    """Law: markers are kept for less long than payments; those that retention has deleted are not compared."""
+    logs, partitions = decided(seed)
+    copy = copied(logs)
+    held = {partition: list(logs.read(DUPLICATES, partition)) for partition in range(partitions)}
+    for partition, records in held.items():
+        for kept, record in enumerate([*records, None], start=-len(records)):
+            copy.begins = {(DUPLICATES.name, partition): record.offset if record else 2**40}
+            found = recomputed(copy, partitions)
+            assert found.holds, found.differences
+            others = sum(len(each) for number, each in held.items() if number != partition)
+            assert found.equal[DUPLICATES.name] == others - kept
 
 
 @pytest.mark.parametrize("seed", SEEDS[:10])
@@ -142,7 +193,12 @@ def test_a_range_and_one_transaction_compare_only_that(seed: int) -> None:
         transaction_id = _id_in(record)
         one = recomputed(logs, partitions, Asked(Scope(transaction_id=transaction_id)))
         assert one.holds, one.differences
-        assert {kept["topic"] for kept in one.kept} >= {PREDICTIONS.name, DECISIONS.name}
+        answered = set() if b'"mode":"history"' in (record.value or b"") else {DECISIONS.name}
+        assert {kept["topic"] for kept in one.kept} >= {PREDICTIONS.name} | answered
+
+
+def _is_replayed(record: Record) -> bool:
+    return REPLAYED_FROM in dict(record.headers)
 
 
 def _id_in(record: Record) -> str:

@@ -4,7 +4,10 @@ import random
 from typing import NamedTuple
 
 from schemas.codec import encode
+from schemas.dead_letter import REPLAYED_FROM, Headers
+from schemas.decision import Profiled
 from schemas.fields import DAY_MS, HOUR_MS, Verdict
+from schemas.history import history_header
 from schemas.label import Label
 from schemas.topics import LABELS, TRANSACTIONS
 from schemas.transaction import Transaction
@@ -18,6 +21,7 @@ from tests.simulation.task_log import partition_of
 
 START_MS = 1_600_000_000_000
 POISONED_MINOR = 666
+POISONED_AT_MERCHANT_MINOR = 667
 CODE_VERSION = "simulated"
 
 
@@ -29,6 +33,7 @@ class Sent(NamedTuple):
     key: bytes | None
     value: bytes
     timestamp_ms: int
+    headers: Headers = ()
     is_aborted: bool = False
 
 
@@ -41,6 +46,22 @@ class PoisonedCardStage(CardStage):
         return super().step(state, event, positions)
 
 
+class PoisonedMerchantStage(MerchantStage):
+    """The merchant stage with a bug that is mended when a dead letter is replayed."""
+
+    def step(self, state: State, event: Event, positions: dict[str, tuple[int, int]]) -> Step:
+        if fails_at_merchant(event.message, event.record.headers):
+            raise ZeroDivisionError("poisoned")
+        return super().step(state, event, positions)
+
+
+def fails_at_merchant(message: object, headers: Headers) -> bool:
+    """Return whether the merchant stage raises on a record."""
+    payment = message.transaction if isinstance(message, Profiled) else None
+    poisoned = payment is not None and payment.amount_minor == POISONED_AT_MERCHANT_MINOR
+    return poisoned and REPLAYED_FROM not in dict(headers)
+
+
 def stages(partitions: int) -> tuple[EntityStage, EntityStage]:
     """Return the two hops."""
     context = Context(
@@ -49,7 +70,7 @@ def stages(partitions: int) -> tuple[EntityStage, EntityStage]:
         partition_of=lambda key: partition_of(key, partitions),
         future_ms_max=DAY_MS,
     )
-    return PoisonedCardStage(context), MerchantStage(context)
+    return PoisonedCardStage(context), PoisonedMerchantStage(context)
 
 
 def inputs(chance: random.Random, partitions: int) -> list[Sent]:
@@ -90,18 +111,26 @@ def inputs(chance: random.Random, partitions: int) -> list[Sent]:
                 transaction_id=f"tx-{number}",
                 card=chance.choice(cards),
                 merchant=chance.choice(merchants),
-                amount_minor=POISONED_MINOR if chance.random() < 0.04 else chance.randrange(1, 50_000),
+                amount_minor=_amount_minor(chance),
                 currency="EUR",
                 event_time_ms=now_ms - late_ms,
             )
             payments.append(payment)
-            sent.append(_damaged(chance, _transaction(payment, now_ms, partitions), partitions))
+            headers = (history_header("simulated", number),) * (chance.random() < 0.2)
+            sent.append(_damaged(chance, _transaction(payment, now_ms, partitions, headers), partitions))
     return sent
 
 
-def _transaction(payment: Transaction, now_ms: int, partitions: int) -> Sent:
+def _amount_minor(chance: random.Random) -> int:
+    roll = chance.random()
+    if roll < 0.04:
+        return POISONED_MINOR
+    return POISONED_AT_MERCHANT_MINOR if roll < 0.10 else chance.randrange(1, 50_000)
+
+
+def _transaction(payment: Transaction, now_ms: int, partitions: int, headers: Headers = ()) -> Sent:
     key = payment.card.encode()
-    return Sent(TRANSACTIONS.name, partition_of(key, partitions), key, encode(payment), now_ms)
+    return Sent(TRANSACTIONS.name, partition_of(key, partitions), key, encode(payment), now_ms, headers)
 
 
 def _label(label: Label, now_ms: int, partitions: int) -> Sent:
