@@ -7,11 +7,12 @@ merchant task is the order of its partition. The oracle folds the stages over it
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from schemas.codec import decode
 from schemas.dead_letter import REPLAYED_FROM
 from schemas.decision import Decision, Duplicate, Prediction, Profiled
-from schemas.fields import DAY_MS, Positions
+from schemas.fields import DAY_MS, Message, Positions
 from schemas.topics import (
     DEAD_LETTERS,
     DECISIONS,
@@ -198,20 +199,17 @@ def _answers(broker: Broker, partitions: int) -> list[str]:
 
     And one decision, where it is not history.
     """
-    held = {
-        kind: [
-            (message, stored)
+    decisions, predictions, records = (
+        [
+            (_decoded(kind, stored), stored)
             for number in range(partitions)
             for stored in broker.partition(topic, number).committed()
-            if isinstance(message := decode(kind, stored.value), kind)
         ]
         for kind, topic in ((Decision, DECISIONS), (Prediction, PREDICTIONS), (Profiled, PROFILED))
-    }
-    decided = Counter((each.card or "", each.transaction_id) for each, _ in held[Decision] if each.mode != "fallback")
-    predicted = Counter(_identity(each.transaction) for each, _ in held[Prediction])
-    accepted = [
-        each for each, stored in held[Profiled] if each.transaction and not fails_at_merchant(each, stored.headers)
-    ]
+    )
+    decided = Counter((each.card or "", each.transaction_id) for each, _ in decisions if each.mode != "fallback")
+    predicted = Counter(_identity(each.transaction) for each, _ in predictions)
+    accepted = [each for each, stored in records if each.transaction and not fails_at_merchant(each, stored.headers)]
     profiled = Counter(_identity(each.transaction) for each in accepted)
     history = {_identity(each.transaction) for each in accepted if each.mode}
     found = []
@@ -226,6 +224,12 @@ def _answers(broker: Broker, partitions: int) -> list[str]:
         if counted.keys() != expected:
             found.append(f"{name}: not of the transactions that were accepted")
     return found
+
+
+def _decoded(kind: type[Message], stored: Stored) -> Any:
+    message = decode(kind, stored.value)
+    assert isinstance(message, kind), message
+    return message
 
 
 def _identity(transaction: Transaction) -> tuple[str, str]:
