@@ -66,6 +66,8 @@ class KafkaTaskLog:
         self._producer.list_topics(timeout=TIMEOUT_S)
 
     def state_end(self) -> int:
+        # The client asks the leader that it knows, and looks for no other when that is refused: let it look first.
+        self._admin.list_topics(self._state.topic, timeout=TIMEOUT_S)
         request = {self._state: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
         futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_UNCOMMITTED)
         end: int = futures[self._state].result(timeout=TIMEOUT_S).offset
