@@ -23,6 +23,7 @@ from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_
 from consumers.parts import PartFailedError, Parts, join_of, page_of, sink_of
 from consumers.rows import SINKS
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
+from schemas.connection import said
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import DEAD_LETTERS, LABELS_WAITING, TRAINING
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"{rows} rows of {flags.table} in {flags.file}\n")
             return 0
     except _TOLD as error:
-        sys.stderr.write(f"{error.args[0].str() if isinstance(error, KafkaException) else error}\n")
+        sys.stderr.write(f"{said(error)}\n")
         return 1
 
 

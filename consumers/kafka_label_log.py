@@ -10,7 +10,7 @@ from consumers.kafka_reader import KafkaReader
 from consumers.labels_to_training import AbortedError
 from consumers.rows import Record
 from consumers.training import Write
-from schemas.connection import connection
+from schemas.connection import connection, insisted
 from schemas.settings import Settings
 from schemas.topics import LABELS_WAITING
 
@@ -113,15 +113,9 @@ class KafkaLabelLog:
         KafkaException
             It is not known what became of it, or another run has fenced this one: only a new run can tell.
         """
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                call()
-            except KafkaException as error:
-                cause: KafkaError = error.args[0]
-                if cause.txn_requires_abort():
-                    raise AbortedError(str(cause)) from error
-                if not cause.retriable() or time.monotonic() > deadline:
-                    raise
-            else:
-                return
+        try:
+            insisted(call, KafkaError.retriable)
+        except KafkaException as error:
+            if error.args[0].txn_requires_abort():
+                raise AbortedError(str(error.args[0])) from error
+            raise

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.kafka_reader import record_of
 from consumers.rows import Record
-from schemas.connection import connection
+from schemas.connection import Answer, connection, insisted
 from schemas.settings import Settings
 from schemas.topics import Topic
 
@@ -28,7 +28,6 @@ LEADERLESS = frozenset(
 )
 """Errors that pass when a leader is found. Whether there is such a topic was asked before."""
 
-Answer = TypeVar("Answer")
 Offsets = Mapping[int, int]
 """Partition -> offset."""
 
@@ -160,11 +159,4 @@ class KafkaScan:
 
 def _led(call: Callable[[], Answer]) -> Answer:
     """Return what a call returns, made again while partitions have no leader: new ones, or those of a lost broker."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            return call()
-        except KafkaException as error:
-            if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_S)
+    return insisted(call, lambda error: error.code() in LEADERLESS)

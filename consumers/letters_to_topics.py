@@ -4,7 +4,6 @@ Every replay has the same transactional id. A new one fences the one before, whi
 then reads the markers to their end; so it knows of every dead letter that landed, and nobody else can add one.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from consumers.kafka_scan import KafkaScan
 from consumers.letters import Asked, Letter, letter_of
 from consumers.replay import Landing
 from schemas.codec import DecodeFailure, decode, encode
-from schemas.connection import connection
+from schemas.connection import connection, insisted
 from schemas.dead_letter import Replayed
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, DEAD_LETTERS_REPLAYED
@@ -127,13 +126,7 @@ def letter_at(
 
 def _settled(call: Any) -> None:
     """Make a call of the transaction's until it is answered: one that is repeated after a time-out goes on."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            call()
-        except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if not cause.retriable() or time.monotonic() > deadline:
-                raise ReplayError(str(cause)) from error
-        else:
-            return
+    try:
+        insisted(call, KafkaError.retriable)
+    except KafkaException as error:
+        raise ReplayError(str(error.args[0])) from error

@@ -1,13 +1,11 @@
 """A topic read back to its end: what an audit, a meter and a benchmark look at."""
 
-import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.connection import connection
+from schemas.connection import connection, insisted
 from schemas.settings import Settings
 
 
@@ -55,8 +53,6 @@ def each_record(settings: Settings, topic: str) -> Iterator[Any]:
 
 
 def _end(consumer: Consumer, partition: TopicPartition) -> int:
-    for _ in range(60):
-        with contextlib.suppress(KafkaException):  # a broker that has just started may not lead the partition yet
-            return consumer.get_watermark_offsets(partition, timeout=10)[1]
-        time.sleep(0.5)
-    raise RuntimeError(f"{partition.topic}-{partition.partition} has no leader")
+    # A broker that has just started may not lead the partition yet.
+    end: int = insisted(lambda: consumer.get_watermark_offsets(partition, timeout=10), lambda _: True)[1]
+    return end

@@ -29,6 +29,7 @@ from producers.learned import CatchingUp, wait_until_learned
 from producers.pace import Pace
 from producers.world import World, cases
 from schemas.access import topics_of
+from schemas.connection import said
 from schemas.observer import Observer
 from schemas.recordings.mapping import RecordingError
 from schemas.recordings.stream import Case, Stream
@@ -111,7 +112,7 @@ def _run(
             raise
         return 2, f"{flags.truth}: {error.strerror}"
     except KafkaException as error:
-        return 1, f"Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}"
+        return 1, f"Kafka at {settings.kafka_bootstrap}: {said(error)}"
     return (1, f"{report.failed} messages were not delivered: {kafka.first_failure}") if report.failed else (0, None)
 
 
@@ -161,7 +162,7 @@ def _learned(
             with closing(Observer(settings)) as parts:
                 seen = wait_until_learned(parts, say=_say, stopping=stopping, now_s=time.monotonic, sleep=time.sleep)
         except KafkaException as error:
-            return 1, f"Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}; {AGAIN}", {"learned": False}
+            return 1, f"Kafka at {settings.kafka_bootstrap}: {said(error)}; {AGAIN}", {"learned": False}
     told = {"learned": seen.is_over, "labels_waiting": seen.labels_waiting}
     if stopping() and not seen.is_over:
         return 1, f"stopped before its end; {AGAIN}", told

@@ -1,7 +1,8 @@
 """How every client of ours reaches Kafka, and what is told when it cannot."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -10,6 +11,7 @@ from schemas.settings import Settings
 
 TIMEOUT_S = 30.0
 ATTEMPT_S = 1.0
+AGAIN_S = 0.1
 RECONNECT_MS_MAX = 500
 FINAL_CODES = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001 - librdkafka's local codes
 """Errors that no waiting mends: the broker does not take our password, or we do not take its certificate."""
@@ -17,6 +19,8 @@ LOST = KafkaError(KafkaError._TRANSPORT).str()  # noqa: SLF001
 """In the text of an error that came of a connection which broke while we said who we are: that may be mended."""
 EMPTY_CODES = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 """Errors that say no more than that there were others."""
+
+Answer = TypeVar("Answer")
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def reached(settings: Settings, timeout_s: float = TIMEOUT_S) -> AdminClient:
             final = [each for each in reasons if each.code() in FINAL_CODES and LOST not in each.str()]
             if final or time.monotonic() > deadline:
                 raise KafkaException((final or reasons or [_no_answer(settings, error.args[0])])[-1]) from None
-            time.sleep(ATTEMPT_S / 10)
+            time.sleep(AGAIN_S)
         else:
             return admin
 
@@ -75,3 +79,30 @@ def _no_answer(settings: Settings, error: KafkaError) -> KafkaError:
     protocol = settings.kafka_security_protocol
     hint = f"it may expect another FRAUD_KAFKA_SECURITY_PROTOCOL than {protocol}"
     return KafkaError(error.code(), f"{settings.kafka_bootstrap} does not answer; {hint}")
+
+
+def insisted(call: Callable[[], Answer], again: Callable[[KafkaError], bool], *, outage_s: float = TIMEOUT_S) -> Answer:
+    """Return what a call of a client's returns, made again while it meets errors that pass.
+
+    Raises
+    ------
+    KafkaException
+        An error that `again` does not hold for, or any after `outage_s`.
+    """
+    deadline = time.monotonic() + outage_s
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if not again(error.args[0]) or time.monotonic() > deadline:
+                raise
+        time.sleep(AGAIN_S)
+
+
+def said(error: Exception) -> str:
+    """Return an error as a line for people: what the broker or the client said, without the numbers around it.
+
+    >>> said(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not yours"))), said(ValueError("wrong"))
+    ('not yours', 'wrong')
+    """
+    return str(error.args[0].str()) if isinstance(error, KafkaException) else str(error)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.connection import connection
+from schemas.connection import connection, insisted
 from schemas.settings import Settings
 from schemas.topics import DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED, TRAINING, TRANSACTIONS, Topic
 
@@ -22,7 +22,6 @@ INPUTS: Mapping[str, tuple[Topic, ...]] = {
 
 TIMEOUT_S = 10
 OUTAGE_S = 60
-AGAIN_S = 0.5
 LOOK_S_MAX = 3.0
 LOOK_OFFSETS_MAX = 1_000
 """More offsets than these are not all markers of transactions."""
@@ -93,16 +92,9 @@ class Observer:
 
 def _ends(member: Consumer, place: Place) -> tuple[int, int]:
     """Return beginning and end of a partition; a broker that has just no leader for it is asked again."""
-    give_up_at = time.monotonic() + OUTAGE_S
-    while True:
-        try:
-            low, high = member.get_watermark_offsets(TopicPartition(*place), timeout=TIMEOUT_S)
-        except KafkaException:
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(AGAIN_S)
-        else:
-            return low, high
+    at = TopicPartition(*place)
+    low, high = insisted(lambda: member.get_watermark_offsets(at, timeout=TIMEOUT_S), lambda _: True, outage_s=OUTAGE_S)
+    return low, high
 
 
 def _with_records(member: Consumer, starts: Mapping[Place, int]) -> Collection[Place]:

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 
 from schemas.access import Binding, bindings, topics_of
 from schemas.access_to_kafka import AccessError, apply, difference
+from schemas.connection import said
 from schemas.fields import DAY_MS
 from schemas.learning import PolicyVersion, RateTable
 from schemas.recordings.mapping import RecordingError
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
-        sys.exit(f"topics: {_said(error)}")
+        sys.exit(f"topics: {said(error)}")
     if flags.command == "worker":
         _work(settings, tuple(flags.stages.split(",")))
     return 0
@@ -97,10 +98,6 @@ def _topics(flags: argparse.Namespace) -> tuple[Topic, ...]:
     return topics_of("learner" if name == LearningStage.name else "worker" for name in flags.stages.split(","))
 
 
-def _said(error: Exception) -> str:
-    return str(error.args[0].str()) if isinstance(error, KafkaException) else str(error)
-
-
 def _access(flags: argparse.Namespace, settings: Settings) -> int:
     rights = bindings(settings.application_id, settings.topic_prefix)
     if flags.action == "show":
@@ -109,7 +106,7 @@ def _access(flags: argparse.Namespace, settings: Settings) -> int:
     try:
         found = apply(settings, prune=flags.prune) if flags.action == "apply" else difference(settings)
     except (AccessError, KafkaException) as error:
-        sys.stderr.write(f"access: {_said(error)}\n")
+        sys.stderr.write(f"access: {said(error)}\n")
         return 1
     if flags.action == "check":
         _tell("missing: ", found.missing)
@@ -156,7 +153,7 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
             create_topics(settings, topics_of(["publisher"]))
             publish(settings, document)
         except (PublishError, TopicMismatchError, KafkaException) as error:
-            sys.stderr.write(f"{flags.file}: {_said(error)}\n")
+            sys.stderr.write(f"{flags.file}: {said(error)}\n")
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")
     return 0

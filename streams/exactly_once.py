@@ -128,7 +128,7 @@ class Task:
         self._next = position["next"]
         self.counters = Counter(position["counters"])
         self.watermark_ms = position["watermark_ms"]
-        self._state.largest_bytes = position.get("state", {}).get("largest_bytes", 0)
+        self._state.largest_bytes = position["state"]["largest_bytes"]
 
     def step(self, events: Sequence[Event | Refusal]) -> None:
         """Process records in this order and write all they lead to, in one transaction that is not committed yet.

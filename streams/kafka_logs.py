@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import cast
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from schemas.connection import connection
 from schemas.settings import Settings
 from schemas.topics import MODELS, Topic
 from streams.detector.stage import Record
+from streams.kafka_task_log import end_of
 
 TIMEOUT_S = 30.0
 READ_WAIT_S = 0.5
@@ -47,10 +48,7 @@ class KafkaLogs:
 
     def stable(self, topic: Topic, partition: int) -> int:
         at = TopicPartition(self._settings.topic_prefix + topic.name, partition)
-        request = {at: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
-        told = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED)
-        end: int = told[at].result(timeout=TIMEOUT_S).offset
-        return end
+        return end_of(self._admin, at, IsolationLevel.READ_COMMITTED)
 
     def read(self, topic: Topic, partition: int, start: int = 0) -> Iterator[Record]:
         begin, end = self.bounds(topic, partition)

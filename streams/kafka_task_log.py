@@ -66,12 +66,7 @@ class KafkaTaskLog:
         self._producer.list_topics(timeout=TIMEOUT_S)
 
     def state_end(self) -> int:
-        # The client asks the leader that it knows, and looks for no other when that is refused: let it look first.
-        self._admin.list_topics(self._state.topic, timeout=TIMEOUT_S)
-        request = {self._state: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
-        futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-        end: int = futures[self._state].result(timeout=TIMEOUT_S).offset
-        return end
+        return end_of(self._admin, self._state, IsolationLevel.READ_UNCOMMITTED)
 
     def read_state(self, start: int) -> tuple[Sequence[tuple[bytes, bytes | None]], int]:
         if self._reader is None or self._reader_at != start:
@@ -148,6 +143,15 @@ class KafkaTaskLog:
         if self._producer is not None:
             self._producer.purge()
         self._reader = self._producer = None
+
+
+def end_of(admin: AdminClient, at: TopicPartition, isolation: IsolationLevel) -> int:
+    """Return the end of a partition, as readers of this isolation level see it."""
+    # The client asks the leader that it knows, and looks for no other when that is refused: let it look first.
+    admin.list_topics(at.topic, timeout=TIMEOUT_S)
+    request = {at: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
+    end: int = admin.list_offsets(request, isolation_level=isolation)[at].result(timeout=TIMEOUT_S).offset
+    return end
 
 
 def _translated(call: "type[object] | object", *arguments: float) -> None:

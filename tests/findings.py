@@ -15,6 +15,12 @@ Place = tuple[str, int, int]
 """Topic, partition, offset."""
 
 
+def keep(examples: list[str], text: str) -> None:
+    """Keep the first few of what was found."""
+    if len(examples) < EXAMPLES_MAX:
+        examples.append(text)
+
+
 @dataclass
 class Audit:
     """What the comparison found. `lost`, `repeated` and `differing` must be 0."""
@@ -43,8 +49,7 @@ class Audit:
         """Count a difference, and keep the first few."""
         if expected != actual:
             self.differing += 1
-            if len(self.examples) < EXAMPLES_MAX:
-                self.examples.append(f"{what}: expected {expected}, found {actual}")
+            keep(self.examples, f"{what}: expected {expected}, found {actual}")
 
     def figures(self) -> dict[str, Any]:
         """Return the counts and the lateness of the merchant stage's events, in event time."""

@@ -19,7 +19,7 @@ from schemas.settings import Settings
 from schemas.topics import LABELS_WAITING, MODELS, PREDICTIONS, TRAINING
 from streams.detector.learner import Learner
 from tests.all_topics import Topics
-from tests.findings import EXAMPLES_MAX, Identity
+from tests.findings import Identity, keep
 from tests.oracle import first_appearances
 
 ZEROES = (
@@ -70,8 +70,7 @@ class LearningAudit:
     def wrong(self, figure: str, what: object) -> None:
         """Count something that must not be, and keep the first few."""
         setattr(self, figure, getattr(self, figure) + 1)
-        if len(self.examples) < EXAMPLES_MAX:
-            self.examples.append(f"{figure}: {what}")
+        keep(self.examples, f"{figure}: {what}")
 
 
 def audit_learning(settings: Settings, topics: Topics) -> LearningAudit:

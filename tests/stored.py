@@ -16,10 +16,10 @@ from schemas.codec import DecodeFailure, decode
 from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, MODELS, OUTCOMES, PREDICTIONS, TRAINING, Topic
+from tests.findings import keep
 
 ZEROES = ("stored_missing", "stored_repeated", "stored_differing", "figures_differing")
 """Figures of which every one must be 0."""
-EXAMPLES_MAX = 5
 PLACE = ("record_partition", "record_offset")
 WRITTEN = ("decided_at", "stored_at", "joined_at", "published_at")
 """Columns that hold when the record was written."""
@@ -76,8 +76,8 @@ class StoreAudit:
     def wrong(self, figure: str, count: int, what: object) -> None:
         """Count what must not be, and keep the first few."""
         setattr(self, figure, getattr(self, figure) + count)
-        if count and len(self.store_examples) < EXAMPLES_MAX:
-            self.store_examples.append(f"{figure}: {what}")
+        if count:
+            keep(self.store_examples, f"{figure}: {what}")
 
 
 def audit_store(topics: Mapping[Topic, Sequence[Any]], store: Store) -> StoreAudit:

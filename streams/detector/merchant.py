@@ -59,12 +59,13 @@ class MerchantStage(EntityStage):
         late = ("late",) * bool(seen.late_ms)
         predicted = Output(PREDICTIONS, key, encode(prediction), partition)
         if message.mode:
-            state.apply(transaction.merchant, seen.changes)
-            return Step((predicted,), (message.mode, *late))
-        decided = Output(DECISIONS, key, encode(decision_of(prediction)), partition)
+            step = Step((predicted,), (message.mode, *late))
+        else:
+            decided = Output(DECISIONS, key, encode(decision_of(prediction)), partition)
+            counts = ("decided", f"actions.{prediction.action}", f"modes.{prediction.mode}", *late)
+            step = Step((decided, predicted), counts)
         state.apply(transaction.merchant, seen.changes)
-        counts = ("decided", f"actions.{prediction.action}", f"modes.{prediction.mode}", *late)
-        return Step((decided, predicted), counts)
+        return step
 
 
 def pay_at_merchant(state: State, transaction: Transaction, by_card: Features) -> Seen:

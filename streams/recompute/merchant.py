@@ -87,9 +87,10 @@ class MerchantPlay:
         subject = subject_of(event)
         if PREDICTIONS not in made:
             self._play.after_rare(event, step.outputs)
-        if PREDICTIONS in made or recorded:
-            self._compare_prediction(recorded, made.get(PREDICTIONS), subject)
-        if (PREDICTIONS in made or recorded) and not _is_history(event):
+        if PREDICTIONS not in made and not recorded:
+            return
+        self._compare_prediction(recorded, made.get(PREDICTIONS), subject)
+        if not _is_history(event):
             decided = made.get(DECISIONS) if PREDICTIONS in made else None
             self._play.found.compare(DECISIONS.name, subject, self._decisions.take(subject[:2]), decided)
 

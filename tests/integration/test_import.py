@@ -1,7 +1,6 @@
 """A history imported on a real broker, stopped and begun again; then live payments: the oracles find nothing wrong."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from deploy.system import System
 from schemas.topics import DECISIONS, PREDICTIONS
 from streams.__main__ import main
 from tests.bench.audited import ZEROES, audited
+from tests.integration.recorded import recorded
 
 pytestmark = pytest.mark.kafka
 
@@ -25,11 +25,12 @@ UNTIL = "2018-04-01T00:05:00"
 def outcome(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One run, looked at by every test here."""
     data_dir = tmp_path_factory.mktemp("import")
-    recorded = [str(_recording(data_dir)), "--mapping", "handbook", "--label-delay", f"{DELAY_S}s", "--json"]
+    file = recorded(data_dir, ROWS, cards=20, fraud_each=5)
+    source = [str(file), "--mapping", "handbook", "--label-delay", f"{DELAY_S}s", "--json"]
     told: dict[str, Any] = {}
 
     def run(name: str, *arguments: str) -> None:
-        told[name] = json.loads(system.run(name, ["producers", *arguments, *recorded]).splitlines()[-1])
+        told[name] = json.loads(system.run(name, ["producers", *arguments, *source]).splitlines()[-1])
 
     with System(data_dir, broker=broker, topic_prefix=PREFIX, partitions=PARTITIONS, snapshot_records=30) as system:
         system.start_store()
@@ -59,16 +60,6 @@ def outcome(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def _looked_at(system: System) -> dict[str, Any]:
     """Return what the stages have counted when the import says that all is learned."""
     return {"counters": system.counters(), "lag": system.lag()}
-
-
-def _recording(folder: Path) -> Path:
-    path = folder / "recorded.csv"
-    lines = ["TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD"]
-    lines += [
-        f"{n},2018-04-01 00:{n // 60:02}:{n % 60:02},{n % 20},{n % 7},{n}.05,{int(n % 5 == 0)}" for n in range(ROWS)
-    ]
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def test_an_import_waits_until_all_is_learned(outcome: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from schemas.label import Label, Outcome
 from schemas.settings import Settings
 from schemas.topics import LABELS, OUTCOMES, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
+from tests.integration.recorded import recorded
 
 pytestmark = pytest.mark.kafka
 
@@ -75,18 +76,9 @@ def start(kafka: Settings, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def recorded(tmp_path: Path) -> Path:
-    path = tmp_path / "recorded.csv"
-    lines = ["TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD"]
-    lines += [
-        f"{n},2018-04-01 00:{n // 60:02}:{n % 60:02},{n % CARDS},{n % 7},{n}.05,{int(n % 50 == 0)}" for n in range(ROWS)
-    ]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def test_a_replay_is_on_kafka_by_card_in_order_and_counted(kafka: Settings, tmp_path: Path) -> None:
-    process = start(kafka, "replay", str(recorded(tmp_path)), "--mapping", "handbook", "--label-delay", "100s")
+    path = recorded(tmp_path, ROWS, cards=CARDS, fraud_each=50)
+    process = start(kafka, "replay", str(path), "--mapping", "handbook", "--label-delay", "100s")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     report = json.loads(out.splitlines()[-1])
@@ -148,7 +140,7 @@ def test_a_world_stopped_by_a_signal_has_delivered_what_it_reports_and_told_the_
 
 
 def test_an_unreadable_row_stops_the_replay_with_status_2(kafka: Settings, tmp_path: Path) -> None:
-    path = recorded(tmp_path)
+    path = recorded(tmp_path, ROWS, cards=CARDS, fraud_each=50)
     path.write_text(path.read_text() + "400,2018-04-01 01:00:00,1,1,many,0\n")
     process = start(kafka, "replay", str(path), "--mapping", "handbook")
     out, err = process.communicate(timeout=120)

@@ -84,13 +84,15 @@ def test_unsound_snapshot_is_refused(name: str) -> None:
 
 @given(st.data())
 def test_cut_or_damaged_bytes_are_refused(data: st.DataObject) -> None:
-    """Law: bytes that are not those that were published are refused, wherever they were cut or changed."""
+    """Law: bytes that do not mean what was published are refused, wherever they were cut or changed."""
     encoded = encode(MODEL)
     at = data.draw(st.integers(0, len(encoded) - 1))
     damaged = data.draw(st.sampled_from([encoded[:at], encoded[:at] + b"7" + encoded[at + 1 :]]))
-    if damaged != encoded:
-        with pytest.raises(RefusedError):
-            scorer_of(model_of(damaged))
+    try:
+        taken = scorer_of(model_of(damaged))
+    except RefusedError:
+        return
+    assert taken == SCORER  # the 17th digit of a float may be another and mean the same float
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"null", b"[]", b'{"version": "m-1"}'])
