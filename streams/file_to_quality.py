@@ -31,6 +31,7 @@ class Costs:
 
     features_s: float = 0.0
     predict_s: float = 0.0
+    keep_s: float = 0.0
     report_s: float = 0.0
     learn_s: float = 0.0
     transactions: int = 0
@@ -40,16 +41,18 @@ class Costs:
     def microseconds(self) -> dict[str, float]:
         """Return the mean cost of each part; `transaction` is a payment scored, its features included.
 
-        `whole` is that with its share of all labels and learning.
+        `keep` is what the store does live: the inputs wait for their label. `whole` is the score with that and its
+        share of all labels and learning.
         """
         scored = self.features_s + self.predict_s
         return {
             "features": _mean_us(self.features_s, self.transactions),
             "predict": _mean_us(self.predict_s, self.transactions),
+            "keep": _mean_us(self.keep_s, self.transactions),
             "label": _mean_us(self.report_s, self.labels),
             "learn": _mean_us(self.learn_s, self.learned),
             "transaction": _mean_us(scored, self.transactions),
-            "whole": _mean_us(scored + self.report_s + self.learn_s, self.transactions),
+            "whole": _mean_us(scored + self.keep_s + self.report_s + self.learn_s, self.transactions),
         }
 
 
@@ -114,10 +117,13 @@ def _score(backtest: Backtest, transaction: Transaction, costs: Costs) -> float 
     costs.features_s += told - started
     if features is None:
         return None
-    score = backtest.predict(transaction, features)
-    costs.predict_s += time.perf_counter() - told
+    predicted = backtest.predict(features)
+    scored = time.perf_counter()
+    costs.predict_s += scored - told
+    backtest.keep(transaction, predicted.cells)
+    costs.keep_s += time.perf_counter() - scored
     costs.transactions += 1
-    return score
+    return predicted.log_odds
 
 
 def _learn(backtest: Backtest, label: Label, costs: Costs) -> None:

@@ -5,6 +5,7 @@ and without the store: what a prediction was made from is kept here until its la
 """
 
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.fields import Features
@@ -17,8 +18,15 @@ from streams.detector.encode import ENCODER
 from streams.detector.learner import Learner
 from streams.detector.merchant import pay_at_merchant
 from streams.detector.profile import CARD, MERCHANT
-from streams.detector.scorer import Scorer, scorer_of_own
+from streams.detector.scorer import Scorer
 from streams.detector.state import State
+
+
+class Predicted(NamedTuple):
+    """What a payment was predicted from, and as."""
+
+    cells: list[int]
+    log_odds: float
 
 
 class Example(NamedTuple):
@@ -58,11 +66,14 @@ class Backtest:
         self._merchants.profile(transaction.merchant).apply(at_merchant.changes)
         return {**by_card.features, **at_merchant.features}
 
-    def predict(self, transaction: Transaction, features: Features) -> float:
-        """Return the log-odds of fraud, 0 before anything was learned, and keep the inputs for the label."""
+    def predict(self, features: Features) -> Predicted:
+        """Return the log-odds of fraud, 0 before anything was learned, with the cells that hold."""
         cells = ENCODER.encode(features)
+        return Predicted(cells, self.scorer.log_odds(cells) if self.scorer else 0.0)
+
+    def keep(self, transaction: Transaction, cells: Sequence[int]) -> None:
+        """Keep the inputs of a prediction until its label comes, as the store does live."""
         self._waiting[transaction.card, transaction.transaction_id] = array("I", cells)
-        return self.scorer.log_odds(cells) if self.scorer else 0.0
 
     def report(self, label: Label) -> Example | None:
         """Take a label into the profiles; return the example in it, None where there is nothing to learn."""
@@ -82,4 +93,4 @@ class Backtest:
         """Learn an example; at every so manieth, let what was learned decide."""
         self.learner.learn_cells(example.cells, is_fraud=example.is_fraud, weight=example.weight)
         if self.learner.records % self._snapshot_records == 0:
-            self.scorer = scorer_of_own(self.learner.unnamed_snapshot())
+            self.scorer = self.learner.scorer()

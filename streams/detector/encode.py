@@ -2,7 +2,7 @@
 
 A cell is a number; a payment is the list of the cells that hold. Grids are generic round series, not fitted to any
 stream; a value that is missing has a cell of its own, and one beyond the grid falls in its last cell, so that no input
-can be without bounds or not finite. What a linear model lacks is interactions, so nine features are crossed, each with
+can be without bounds or not finite. What a linear model lacks is interactions, so eight features are crossed, each with
 each. Every input more costs a little on streams where it says nothing, most of all the fine and the crossed ones: they
 are kept to what earned its place. (Tile coding: Sutton and Barto, Reinforcement Learning, 9.5.4.)
 """
@@ -35,6 +35,7 @@ def _series(low: int, high: int) -> list[float]:
 
 
 AMOUNTS = _grid(_series(2, 7), 5)
+ROUGH_AMOUNTS = _grid(_series(2, 7), 1)
 TIMES = _grid(_series(-2, 2), 5)
 ROUGH_TIMES = _grid(_series(-2, 2), 1)
 COUNTS = _grid([0.5, 1.5, 2.5, 3.5, 5.5, 7.5, 10.5, 15.5, 20.5, 30.5, 50.5, 100.5, 300.5, 1000.5], 1)
@@ -43,7 +44,7 @@ PARTS = _grid([0.0001, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95], 2)
 SHARES = _grid([0.0001, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9999], 2)
 DEVIATIONS = _grid([-2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10], 4)
 SECONDS = _grid([10, 30, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800], 1)
-HOURS = _grid([2.5, 5.5, 8.5, 11.5, 14.5, 17.5, 20.5], 1)
+HOURS = _grid([-0.5, 2.5, 5.5, 8.5, 11.5, 14.5, 17.5, 20.5, 23.5], 3)
 CODES = _grid([at + 0.5 for at in range(100)], 1)
 FLAG = _grid([0.5], 1)
 
@@ -61,14 +62,16 @@ INPUTS: tuple[Input, ...] = (
     Input("payment_hour", HOURS, crossed=True),
     Input("payment_channel", CODES),
     Input("payment_entry_mode", CODES),
-    Input("payment_trade", CODES),
+    Input("payment_trade", CODES, crossed=True),
     Input("payment_merchant_abroad", FLAG),
     Input("payment_ip_abroad", FLAG),
     Input("payment_shipped_abroad", FLAG),
-    Input("card_count_1h", COUNTS, crossed=True),
+    Input("card_count_1h", COUNTS),
+    Input("card_amount_minor_24h", ROUGH_AMOUNTS),
+    Input("card_pace", ROUGH_TIMES),
     Input("card_seconds_since_last", SECONDS, crossed=True),
     Input("card_known_frauds_7d", COUNTS),
-    Input("card_known_frauds_30d", COUNTS, crossed=True),
+    Input("card_known_frauds_30d", COUNTS),
     Input("card_amount_mean_30d", AMOUNTS),
     Input("card_amount_times_cleared", TIMES, crossed=True),
     Input("card_amount_deviations", DEVIATIONS, crossed=True),

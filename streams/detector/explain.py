@@ -19,6 +19,8 @@ SENTENCES: dict[str, str] = {
     "payment_ip_abroad": "IP address and issuer in different countries: {0:.0f}",
     "payment_shipped_abroad": "goods sent to another country: {0:.0f}",
     "card_count_1h": "{0:.0f} payments of the card within an hour",
+    "card_amount_minor_24h": "{0:,.2f} paid by the card within a day",
+    "card_pace": "{0:.1f} times as many payments of the card as in a usual hour",
     "card_known_frauds_7d": "{0:.0f} known frauds of the card in 7 days",
     "card_known_frauds_30d": "{0:.0f} known frauds of the card in 30 days",
     "card_amount_mean_30d": "the card usually pays {0:,.2f}",
@@ -35,7 +37,7 @@ SENTENCES: dict[str, str] = {
     "merchant_amount_times_mean_30d": "{0:.1f} times what is usually paid at the merchant",
     "merchant_pace": "{0:.1f} times as many payments at the merchant as in a usual hour",
 }
-_IN_MINOR_UNITS = frozenset({"payment_amount_minor", "card_amount_mean_30d"})
+_IN_MINOR_UNITS = frozenset({"payment_amount_minor", "card_amount_minor_24h", "card_amount_mean_30d"})
 
 
 def reasons_of(contributions: dict[str, float], features: Features) -> tuple[Reason, ...]:

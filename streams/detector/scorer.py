@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from math import exp, isfinite
+from math import exp, fsum, isfinite
 from typing import Any, NamedTuple
 
 from schemas.codec import DecodeFailure, decode, encode
@@ -35,7 +35,7 @@ class Scorer(NamedTuple):
 
     def log_odds(self, cells: Sequence[int]) -> float:
         """Return the log-odds of fraud of a payment with these cells."""
-        return self.intercept + sum(map(self.weights.__getitem__, cells))
+        return self.intercept + fsum(map(self.weights.__getitem__, cells))
 
     def contributions(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> dict[str, float]:
         """Return what each feature added to the log-odds; of a pair each half is given half."""
@@ -81,26 +81,15 @@ def model_of(value: bytes | None) -> ModelVersion:
 
 
 def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
-    """Return a published model ready to decide.
+    """Return a published model ready to decide: the mean of its learners.
 
     Raises
     ------
     RefusedError
-        The digest is wrong, or as `scorer_of_own` says.
+        The digest is wrong, the inputs are not those of this code, or a coefficient is missing, not finite or absurd.
     """
     if model.digest != digest_of(model):
         raise RefusedError(f"{model.version}: its digest is not that of its content")
-    return scorer_of_own(model, encoder)
-
-
-def scorer_of_own(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
-    """Return a model that this process has just made, ready to decide: the mean of its learners.
-
-    Raises
-    ------
-    RefusedError
-        The inputs are not those of this code, or a coefficient is missing, not finite or absurd.
-    """
     if model.feature_schema != encoder.schema:
         raise RefusedError(f"{model.version}: was made for other inputs ({model.feature_schema})")
     learners: dict[str, Any] = model.state.get("learners", {})

@@ -85,7 +85,7 @@ def taught(seed: int) -> ModelVersion:
     backtest = Backtest(shipped_rates(), kept_one_in=1, snapshot_records=TAUGHT)
     for _, event in Stream(islice(cases(world), TAUGHT), labels_to_the_end=True):
         if isinstance(event, Transaction) and (features := backtest.features(event)) is not None:
-            backtest.predict(event, features)
+            backtest.keep(event, backtest.predict(features).cells)
         elif isinstance(event, Label) and (example := backtest.report(event)):
             backtest.learn(example)
     return backtest.learner.snapshot(0)

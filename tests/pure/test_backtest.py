@@ -91,7 +91,8 @@ def test_backtest_equals_the_stages() -> None:
             prediction, features = live.take(event), backtest.features(event)
             assert prediction is not None
             assert features == prediction.features
-            log_odds = backtest.predict(event, features)
+            cells, log_odds = backtest.predict(features)
+            backtest.keep(event, cells)
             scorer = live.in_force.scorer
             assert log_odds == (scorer.log_odds(ENCODER.encode(features)) if scorer else 0.0)
             assert (prediction.mode == "normal") == (scorer is not None)
@@ -112,7 +113,7 @@ def test_repeats_teach_nothing() -> None:
     case = next(case for case in cases(WORLD) if case.labels)
     features = backtest.features(case.transaction)
     assert features is not None
-    backtest.predict(case.transaction, features)
+    backtest.keep(case.transaction, backtest.predict(features).cells)
     assert backtest.features(case.transaction) is None
     assert backtest.report(case.labels[0]) is not None
     assert backtest.report(case.labels[0]) is None

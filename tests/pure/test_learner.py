@@ -14,13 +14,14 @@ from river import linear_model, optim
 from schemas.codec import decode, encode
 from schemas.learning import ModelVersion
 from streams.detector.encode import ENCODER, INPUTS
-from streams.detector.learner import ADAGRAD_STEP, INTERCEPT_STEP, SGD_STEP, Learner
+from streams.detector.learner import LEARNERS, Learner
 from streams.detector.policy import score_of
+from streams.detector.regression import INTERCEPT_STEP, CellRegression, Steps
 from streams.detector.scorer import model_of, probability_of, scorer_of
 from streams.documents import shipped_policy
 from tests.pure.test_encode import ANYTHING
 
-DIGEST = "1370750bc3dcb55f23dd2e1087555f1df0d3c436c066ed3aace990729faacaca"
+DIGEST = "54e2f5e41539507770e6399a45aa012b812111937a22cd887dd60787fb10843c"
 """Of the model after `_examples(7, 300)`: changes with the inputs, the steps, the order of sums, or River itself."""
 
 Example = tuple[dict[str, Any], bool, float]
@@ -60,26 +61,35 @@ def test_model_is_as_recorded() -> None:
     assert hashlib.sha256(json.dumps(rounded).encode()).hexdigest() == DIGEST
 
 
-def _rivers_own() -> list[Any]:
-    return [
-        linear_model.LogisticRegression(optim.AdaGrad(ADAGRAD_STEP), intercept_lr=INTERCEPT_STEP),
-        linear_model.LogisticRegression(optim.SGD(SGD_STEP), intercept_lr=INTERCEPT_STEP),
-    ]
+RIVERS: dict[float, Any] = {0.0: optim.SGD(0.05), 0.5: optim.AdaGrad(0.05)}
+"""Powers of our steps, and River's optimizer that has them too."""
 
 
-def test_log_odds_are_the_mean_of_rivers() -> None:
-    """Law: what decides is the mean of what River's own two learners say of the same examples, to a billionth."""
-    examples, models = _examples(1, 400), _rivers_own()
-    for features, is_fraud, weight in examples:
-        cells = dict.fromkeys(ENCODER.encode(features), 1.0)
-        for model in models:
-            model.learn_one(cells, int(is_fraud), weight)
-    scorer = scorer_of(_learned(examples).snapshot(400))
+@pytest.mark.parametrize("power", RIVERS)
+def test_regression_learns_what_rivers_does(power: float) -> None:
+    """Law: River's own logistic regression learns the same from the same examples, to a billionth."""
+    theirs = linear_model.LogisticRegression(RIVERS[power].clone(), intercept_lr=INTERCEPT_STEP)
+    ours = CellRegression(ENCODER.size, Steps(0.05, power))
+    for features, is_fraud, weight in _examples(1, 400):
+        cells = ENCODER.encode(features)
+        theirs.learn_one(dict.fromkeys(cells, 1.0), int(is_fraud), weight)
+        ours.learn_cells(cells, is_fraud=is_fraud, weight=weight)
     for features, *_ in _examples(2, 100):
-        cells = dict.fromkeys(ENCODER.encode(features), 1.0)
-        own = sum(model._raw_dot_one(cells) for model in models) / len(models)
-        assert scorer.log_odds(list(cells)) == pytest.approx(own, abs=1e-9)
-        assert own != 0
+        held = dict.fromkeys(ENCODER.encode(features), 1.0)
+        assert ours.predict_proba_one(held) == pytest.approx(theirs.predict_proba_one(held), abs=1e-9)
+        assert abs(ours.log_odds([*held])) > 1e-3
+
+
+def test_what_decides_is_what_was_learned() -> None:
+    """Law: the model made of a snapshot says what its one learner says, and so does the one made without."""
+    examples, model = _examples(1, 400), CellRegression(ENCODER.size, LEARNERS["steady"])
+    for features, is_fraud, weight in examples:
+        model.learn_one(dict.fromkeys(ENCODER.encode(features), 1.0), is_fraud, weight)
+    learner = _learned(examples)
+    scorers = scorer_of(learner.snapshot(400)), learner.scorer()
+    for features, *_ in _examples(2, 100):
+        cells = ENCODER.encode(features)
+        assert {scorer.log_odds(cells) for scorer in scorers} == {model.log_odds(cells)}
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -92,7 +92,7 @@ def test_one_altered_coefficient_is_found_and_only_there() -> None:
     found, remade = world.remade()
     assert dict(found.wrong) == {(MODELS.name, "differs"): 1}
     assert list(remade) == [world.models[1].version]
-    assert "state.learners.adagrad.intercept" in found.differences[0].fields
+    assert "state.learners.steady.intercept" in found.differences[0].fields
 
 
 def test_another_library_that_learns_the_same_is_no_difference() -> None:

@@ -41,7 +41,7 @@ def _forged(**changes: Any) -> ModelVersion:
 def _learners(change: Any) -> ModelVersion:
     """Return a forged snapshot with one learner changed."""
     learners = MODEL.state["learners"]
-    return _forged(state={"learners": {**learners, "sgd": change({**learners["sgd"]})}})
+    return _forged(state={"learners": {**learners, "steady": change({**learners["steady"]})}})
 
 
 def _weight(cell: str, weight: Any) -> ModelVersion:
@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[ModelVersion, str]] = {
     "no state": (_forged(state={}), "no learners"),
     "no learners": (_forged(state={"learners": {}}), "no learners"),
     "learners in a list": (_forged(state={"learners": [1]}), "no learners"),
-    "a learner that is a number": (_forged(state={"learners": {"sgd": 1}}), "cannot be read"),
+    "a learner that is a number": (_forged(state={"learners": {"steady": 1}}), "cannot be read"),
     "weights cut off": (_learners(lambda _: {"intercept": 0.0}), "cannot be read"),
     "intercept cut off": (_learners(lambda _: {"weights": {}}), "cannot be read"),
     "weights in a list": (_learners(lambda learner: {**learner, "weights": [1.0]}), "cannot be read"),
