@@ -81,8 +81,7 @@ def shares_known(delays: Codes, ages: Codes, horizon_days: int, weights: Array |
     days = horizon_days + 1
     at = np.bincount(delays, counted, minlength=days)
     # At risk of a delay, time reversed: known no later, on a payment that is at least as old.
-    table = np.zeros((days, days))
-    np.add.at(table, (delays, reached), counted)
+    table = np.bincount(delays * days + reached, counted, minlength=days * days).reshape(days, days)
     older = np.cumsum(table[:, ::-1], axis=1)[:, ::-1]
     at_risk = np.diagonal(np.cumsum(older, axis=0))
     stays = np.divide(at_risk - at, at_risk, out=np.ones(days), where=at_risk > 0)

@@ -99,6 +99,6 @@ def compared(one: Ranking, other: Ranking, codes: Codes, *, draws: int = DRAWS, 
         second,
         first - second,
         interval_of(ours - theirs),
-        first / second,
-        interval_of(ours / theirs),
+        first / second if second else float("nan"),
+        interval_of(np.divide(ours, theirs, out=np.full(len(ours), np.nan), where=theirs > 0)),
     )

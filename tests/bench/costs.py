@@ -39,7 +39,8 @@ def cheapest(probabilities: Array, amounts: Array, prices: Prices = PRICES) -> C
 def saved(actions: Codes, frauds: Flags, amounts: Array, prices: Prices = PRICES) -> dict[str, Any]:
     """Return what the actions did, in minor units, beside approving everything.
 
-    >>> told = saved(np.array([0, 1, 2, 2]), np.array([True, True, True, False]), np.array([100.0, 900.0, 5000.0, 400.0]))
+    >>> frauds, amounts = np.array([True, True, True, False]), np.array([100.0, 900.0, 5000.0, 400.0])
+    >>> told = saved(np.array([APPROVE, REVIEW, BLOCK, BLOCK]), frauds, amounts)
     >>> told["fraud_stopped_minor"], told["false_declines_lost_minor"], told["saved_minor"], told["saved_share"]
     (5900, 1040, 4560, 0.76)
     """
