@@ -73,18 +73,31 @@ def shares_known(delays: Codes, ages: Codes, horizon_days: int, weights: Array |
     ValueError
         No fraud is as old as the horizon: what comes last is not known.
     """
-    counted = np.ones(len(delays)) if weights is None else weights
     within = delays <= horizon_days
-    delays, reached, counted = delays[within], np.minimum(ages[within], horizon_days), counted[within]
-    if not counted[reached >= horizon_days].sum():
+    counted = np.ones(int(within.sum())) if weights is None else weights[within]
+    table = _table(_cells(delays[within], ages[within], horizon_days), counted, horizon_days)
+    if not table[:, horizon_days].sum():
         raise ValueError(f"no known fraud is {horizon_days} days old")
+    return _shares(table)
+
+
+def _cells(delays: Codes, ages: Codes, horizon_days: int) -> Codes:
+    """Return where each fraud is counted in a table of delay by age; at the horizon and over it ages are one."""
+    return delays * (horizon_days + 1) + np.minimum(ages, horizon_days)
+
+
+def _table(cells: Codes, counted: Array, horizon_days: int) -> Array:
     days = horizon_days + 1
-    at = np.bincount(delays, counted, minlength=days)
+    table: Array = np.bincount(cells, counted, minlength=days * days).reshape(days, days)
+    return table
+
+
+def _shares(table: Array) -> Array:
+    """Return the share known by each day, from how many frauds there are of each delay and age."""
+    at = table.sum(axis=1)
     # At risk of a delay, time reversed: known no later, on a payment that is at least as old.
-    table = np.bincount(delays * days + reached, counted, minlength=days * days).reshape(days, days)
-    older = np.cumsum(table[:, ::-1], axis=1)[:, ::-1]
-    at_risk = np.diagonal(np.cumsum(older, axis=0))
-    stays = np.divide(at_risk - at, at_risk, out=np.ones(days), where=at_risk > 0)
+    at_risk = np.diagonal(np.cumsum(np.cumsum(table[:, ::-1], axis=1)[:, ::-1], axis=0))
+    stays = np.divide(at_risk - at, at_risk, out=np.ones(len(at)), where=at_risk > 0)
     return np.append(np.cumprod(stays[::-1])[::-1][1:], 1.0)
 
 
@@ -130,16 +143,18 @@ def as_known(
         No fraud of a stratum is as old as the horizon.
     """
     figures = figures_of(period, threshold, Ranking(period.scores, period.known))
-    known_shares = _shares_of_known(history, period, horizon_days, None)
-    naive = period.known.astype(np.float64)
-    values = _figures(figures, period, 1 / known_shares)
-    untold = not period.known.any() or _too_young(history, period, horizon_days)
+    curves = _Curves(history, horizon_days)
+    youngest = curves.shares(None, curves.places(period.ages, period.strata))
+    untold = not period.known.any() or bool((youngest < SHARE_LEAST).any())
+    known = curves.places(period.ages[period.known], period.strata[period.known])
+    values = _figures(figures, period, 1 / curves.shares(None, known))
     chance = np.random.default_rng(seed)
-    places, clusters = clusters_of(history.cohorts)
+    cohorts, clusters = clusters_of(history.cohorts)
     drawn: list[dict[str, float]] = []
     for weights in draws_of(clusters, draws=draws, seed=seed):
-        shares = _shares_of_known(history, period, horizon_days, weights[places])
-        drawn.append(_figures(figures, period, chance.geometric(shares).astype(np.float64)))
+        stands_for = chance.geometric(curves.shares(weights[cohorts], known))
+        drawn.append(_figures(figures, period, stands_for.astype(np.float64)))
+    naive = period.known.astype(np.float64)
     return {
         name: Estimate(
             float("nan") if untold else values[name],
@@ -157,32 +172,34 @@ def _figures(figures: dict[str, Figure], period: Period, stands_for: Array) -> d
     return {name: figure(rows) for name, figure in figures.items()}
 
 
-def _curves(history: Known, horizon_days: int, weights: Array | None) -> dict[int, Array]:
-    curves = {}
-    for stratum in np.unique(history.strata).tolist():
-        those = history.strata == stratum
-        part = None if weights is None else weights[those]
-        if part is not None and not part[np.minimum(history.ages[those], horizon_days) >= horizon_days].sum():
-            part = None
-        curves[stratum] = shares_known(history.delays[those], history.ages[those], horizon_days, part)
-    return curves
+class _Curves:
+    """The shares known of each stratum, again and again under other weights of the history's frauds."""
 
+    def __init__(self, history: Known, horizon_days: int) -> None:
+        self._horizon_days = horizon_days
+        self._strata = np.unique(history.strata)
+        within = history.delays <= horizon_days
+        self._rows = [np.flatnonzero(within & (history.strata == stratum)) for stratum in self._strata]
+        self._cells = [_cells(history.delays[rows], history.ages[rows], horizon_days) for rows in self._rows]
+        # Where a draw has no fraud that is old enough it says nothing of the end: the whole history speaks.
+        self._whole = [shares_known(history.delays[at], history.ages[at], horizon_days) for at in self._rows]
 
-def _shares_of(curves: dict[int, Array], ages: Codes, strata: Codes, horizon_days: int) -> Array:
-    shares = np.zeros(len(ages))
-    for stratum, curve in curves.items():
-        those = strata == stratum
-        shares[those] = curve[np.minimum(ages[those], horizon_days)]
-    return shares
+    def places(self, ages: Codes, strata: Codes) -> Codes:
+        """Return where the share of each payment lies among those of all strata; the last place is of no stratum."""
+        days = self._horizon_days + 1
+        of = np.searchsorted(self._strata, strata)
+        there = np.append(self._strata, -1)[of] == strata
+        return np.where(there, of * days + np.minimum(ages, self._horizon_days), len(self._strata) * days)
 
+    def shares(self, weights: Array | None, places: Codes) -> Array:
+        """Return the share known at each place, of whole strata or as drawn; of no stratum nothing is known."""
+        curves = self._whole
+        if weights is not None:
+            strata = zip(self._rows, self._cells, self._whole, strict=True)
+            curves = [self._drawn(weights[rows], cells, whole) for rows, cells, whole in strata]
+        shares: Array = np.maximum(np.concatenate([*curves, [0.0]]), SHARE_LEAST / 2)
+        return shares[places]
 
-def _shares_of_known(history: Known, period: Period, horizon_days: int, weights: Array | None) -> Array:
-    """Return for each known fraud of the period which share of those like it is known now."""
-    curves = _curves(history, horizon_days, weights)
-    shares = _shares_of(curves, period.ages[period.known], period.strata[period.known], horizon_days)
-    return np.maximum(shares, SHARE_LEAST / 2)
-
-
-def _too_young(history: Known, period: Period, horizon_days: int) -> bool:
-    shares = _shares_of(_curves(history, horizon_days, None), period.ages, period.strata, horizon_days)
-    return bool((shares < SHARE_LEAST).any())
+    def _drawn(self, weights: Array, cells: Codes, whole: Array) -> Array:
+        table = _table(cells, weights, self._horizon_days)
+        return _shares(table) if table[:, self._horizon_days].any() else whole

@@ -30,7 +30,8 @@ def log_odds_of(probabilities: Array, least: float) -> Array:
     [-20.72, 0.0]
     """
     held = np.clip(probabilities, least, 1 - least)
-    return np.log(held) - np.log1p(-held)
+    log_odds: Array = np.log(held) - np.log1p(-held)
+    return log_odds
 
 
 def log_losses(probabilities: Array, frauds: Flags) -> Array:

@@ -45,13 +45,16 @@ class Ranking:
     def average_precision_of_known(self, stands_for: Array) -> float:
         """Return average precision where each known fraud stands for so many, all else for none.
 
-        The frauds that are not known lie among the other payments, so each payment is counted once.
+        The frauds that are not known lie among the other payments, so each payment is counted once; and they lie
+        before and after the known one that stands for them, so on the way to it half of them are found.
         """
-        found = np.cumsum(stands_for[self._order])[self._cuts]
+        counted, one_each = stands_for[self._order], self._frauds
+        found, known = np.cumsum(counted)[self._cuts], np.cumsum(one_each)[self._cuts]
         if not len(found) or not found[-1]:
             return float("nan")
-        precision = np.minimum(found / (self._cuts + 1), 1.0)
-        return float(np.sum(np.diff(found, prepend=0.0) * precision) / found[-1])
+        here = np.diff(found, prepend=0.0)
+        precision = (found - (here - np.diff(known, prepend=0)) / 2) / (self._cuts + 1)
+        return float(np.sum(here * np.minimum(precision, 1.0)) / found[-1])
 
     def auc(self, weights: Array | None = None) -> float:
         """Return the probability that a fraud scores higher than an honest payment, ties counting half."""

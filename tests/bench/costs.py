@@ -33,7 +33,8 @@ def cheapest(probabilities: Array, amounts: Array, prices: Prices = PRICES) -> C
     approve = probabilities * amounts
     review = np.full(len(amounts), prices.review)
     block = (1 - probabilities) * (prices.margin * amounts + prices.goodwill)
-    return np.argmin([approve, review, block], axis=0)
+    actions: Codes = np.argmin([approve, review, block], axis=0)
+    return actions
 
 
 def saved(actions: Codes, frauds: Flags, amounts: Array, prices: Prices = PRICES) -> dict[str, Any]:

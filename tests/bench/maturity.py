@@ -121,7 +121,7 @@ def _naive_intervals(period: Period, seed: int) -> dict[str, Interval]:
     chance = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in figures}
     for _ in range(DRAWS):
-        rows = chance.poisson(1.0, len(period.known)) * period.known.astype(np.float64)
+        rows = np.where(period.known, chance.poisson(1.0, len(period.known)), 0.0)
         for name, figure in figures.items():
             drawn[name].append(figure(rows))
     return {name: interval_of(np.array(values)) for name, values in drawn.items()}

@@ -32,14 +32,20 @@ def recorded(recording: Path, mapping: str, delay_days: int, last_day: int | Non
         yield case
 
 
-def passed(stream: Iterable[Case], faults: LabelFaults = NO_FAULTS) -> Scored:
+SETTINGS = Settings.model_fields
+
+
+def passed(
+    stream: Iterable[Case],
+    faults: LabelFaults = NO_FAULTS,
+    snapshot_records: int = SETTINGS["snapshot_records"].default,
+) -> Scored:
     """Return every payment as this system scored it, in one process, with all its features."""
-    settings = Settings.model_fields
     return score_all(
         stream,
         shipped_rates(),
-        kept_one_in=settings["legitimate_kept_one_in"].default,
-        snapshot_records=settings["snapshot_records"].default,
+        kept_one_in=SETTINGS["legitimate_kept_one_in"].default,
+        snapshot_records=snapshot_records,
         costs=Costs(),
         columns=NAMES,
         faults=faults,

@@ -1,4 +1,4 @@
-"""Money, probabilities, segments, intervals and the figures of an evaluation, against what can be worked out by hand."""
+"""Money, probabilities, segments, intervals, and the figures of an evaluation, against what is worked out by hand."""
 
 from math import isnan, log
 from statistics import fmean
@@ -143,7 +143,7 @@ def _scored(payments: int = 3_000) -> Scored:
 
 
 def test_figures_of_weeks_segments_and_all() -> None:
-    """Law: segments and weeks divide what is tested, figures lie in their intervals, and means are those of the rows."""
+    """Law: segments and weeks divide what is tested, figures lie in their intervals, means are those of the rows."""
     told = figures_of(_scored(), first_day=100, last_day=113, delay_days=3, segments=["payment_channel"])
     overall, segments = told["overall"], told["segments"]["payment_channel"]
     assert [each["segment"] for each in segments] == ["0", "1", "2"]
