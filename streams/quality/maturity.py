@@ -148,7 +148,7 @@ def as_known(
     untold = not period.known.any() or bool((youngest < SHARE_LEAST).any())
     known = curves.places(period.ages[period.known], period.strata[period.known])
     values = _figures(figures, period, 1 / curves.shares(None, known))
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng([seed, 1])  # apart from the draws of cohorts
     cohorts, clusters = clusters_of(history.cohorts)
     drawn: list[dict[str, float]] = []
     for weights in draws_of(clusters, draws=draws, seed=seed):

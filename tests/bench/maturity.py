@@ -22,7 +22,7 @@ DELAY_DAYS = {"acted on": (4.0, 0.6), "missed": (12.0, 0.7)}
 """Median and standard deviation of the logarithm."""
 HORIZON_DAYS = 60
 HISTORY_WEEKS = 26
-AGES_DAYS = (7, 14, 28)
+AGES_DAYS = (7, 28)
 """How long after the end of a week it is looked at."""
 COVERED_MIN = 0.90
 NAIVE_COVERED_MAX = 0.50
