@@ -88,8 +88,7 @@ def _cells(delays: Codes, ages: Codes, horizon_days: int) -> Codes:
 
 def _table(cells: Codes, counted: Array, horizon_days: int) -> Array:
     days = horizon_days + 1
-    table: Array = np.bincount(cells, counted, minlength=days * days).reshape(days, days)
-    return table
+    return np.bincount(cells, counted, minlength=days * days).reshape(days, days).astype(np.float64)
 
 
 def _shares(table: Array) -> Array:

@@ -41,7 +41,8 @@ def log_losses(probabilities: Array, frauds: Flags) -> Array:
     [0.6931, 0.0]
     """
     held = np.clip(np.where(frauds, probabilities, 1 - probabilities), LEAST, 1.0)
-    return np.abs(np.log(held))
+    losses: Array = np.abs(np.log(held))
+    return losses
 
 
 def squared_errors(probabilities: Array, frauds: Flags) -> Array:

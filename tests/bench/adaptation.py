@@ -1,7 +1,7 @@
 """How soon a new kind of fraud is found once its first labels have come: ours, XGBoost trained nightly, and weekly."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def _recall(scores: Array, new: Flags, today: Flags) -> float | None:
     return round(float(new[highest].sum() / new[places].sum()), 4) if new[places].any() else None
 
 
-def reached(by_day: list[float | None]) -> int | None:
+def reached(by_day: Sequence[float | None]) -> int | None:
     """Return from which day on recall is never again under the bound, or None.
 
     >>> reached([0.0, 0.6, 0.4, 0.5, None, 0.9]), reached([0.9, 0.1])
@@ -106,7 +106,7 @@ def reached(by_day: list[float | None]) -> int | None:
     return first if any(recall is not None for recall in by_day[first:]) else None
 
 
-def judged(ours: list[float | None]) -> Mapping[str, Any]:
+def judged(ours: Sequence[float | None]) -> Mapping[str, Any]:
     """Return bounds, and whether ours is found soon enough after the first labels and stays found."""
     day = reached(ours)
     by = DELAY_DAYS + WITHIN_DAYS

@@ -65,7 +65,8 @@ def test_a_rival_sees_the_numbers_that_were_scored(scored: Scored) -> None:
     assert features is not None
     told = [features.get(name, float("nan")) for name in NAMES]
     assert np.array_equal(table[0], np.array(told, np.float32), equal_nan=True)
-    assert (table.shape, table.dtype) == ((len(scored.ids), len(NAMES)), np.float32)
+    assert table.shape == (len(scored.ids), len(NAMES))
+    assert table.dtype == np.float32
 
 
 def test_a_rival_learns_only_what_was_known(scored: Scored) -> None:
