@@ -77,7 +77,7 @@ def of_variant(
         "ratio": rounded(ours / theirs) if theirs else None,
         "ours_with_known_cards": rounded(_ap(scored, whole)),
         "xgboost_with_known_cards": rounded(_ap(rival, whole)),
-        "labels": int(scored.told.sum()),
+        "fraud_labels": int(scored.told.sum()),
     }
 
 

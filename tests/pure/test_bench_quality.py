@@ -193,5 +193,5 @@ def test_a_label_that_fails_changes_what_is_learned_and_not_what_is_true(scored:
     assert list(other.ids) == list(scored.ids)
     assert (other.told_ms == NEVER).sum() > (scored.told_ms == NEVER).sum()
     row = of_variant(_cases(), Variant(DELAY_DAYS, LabelFaults(missing=0.5)), FIRST_DAY + 5, _mean_of_frauds)
-    assert row["labels"] == other.told.sum()
+    assert row["fraud_labels"] == other.told.sum()
     assert 0 < row["ours"] <= 1
