@@ -2,11 +2,9 @@
 
 import argparse
 import gc
-import json
 import logging
 import signal
 import sys
-from datetime import date
 from pathlib import Path
 
 import faust
@@ -15,17 +13,17 @@ from confluent_kafka import KafkaException
 from schemas.access import Binding, bindings, topics_of
 from schemas.access_to_kafka import AccessError, apply, difference
 from schemas.connection import said
-from schemas.fields import DAY_MS
 from schemas.learning import PolicyVersion, RateTable
-from schemas.recordings.mapping import RecordingError
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import TOPICS, Topic
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 from streams.app import DECIDING, STAGES, build_app
 from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
-from streams.documents import read_document, shipped_rates
+from streams.documents import read_document
 from streams.documents_to_kafka import PublishError, publish
+from streams.evaluate import add_flags as add_evaluating_flags
+from streams.evaluate import run as evaluate
 from streams.recompute.flags import NAMES as RECOMPUTING
 from streams.recompute.flags import add_flags as add_recomputing_flags
 
@@ -35,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     settings = settings_or_exit()
     if flags.command == "evaluate":
-        return _evaluate(flags, settings)
+        return evaluate(flags, settings)
     if flags.command in {"policy", "rates"}:
         return _document(flags, settings)
     if flags.command == "access":
@@ -73,13 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         for action, says in (("check", "say what is wrong with it"), ("publish", "put it in force")):
             actions.add_parser(action, help=says).add_argument("file", type=Path, metavar="FILE")
-    evaluate = commands.add_parser("evaluate", help="what the model's scores are worth on a recording, without Kafka")
-    evaluate.add_argument("file", type=Path, metavar="FILE", help="CSV or Parquet, in order of time, with labels")
-    evaluate.add_argument("--mapping", required=True, help="a shipped name (handbook) or a TOML file: column to field")
-    evaluate.add_argument("--label-delay-days", type=int, default=7, metavar="DAYS", help="(default 7)")
-    evaluate.add_argument("--test-from", type=date.fromisoformat, metavar="DATE", help="(default: after five weeks)")
-    evaluate.add_argument("--test-to", type=date.fromisoformat, metavar="DATE", help="(default: the last day)")
-    evaluate.add_argument("--json", action="store_true", help="print the figures as one object")
+    add_evaluating_flags(commands)
     add_recomputing_flags(commands)
     return parser
 
@@ -157,65 +149,6 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")
     return 0
-
-
-def _evaluate(flags: argparse.Namespace, settings: Settings) -> int:
-    # Here, because only an evaluation needs pandas, which takes a second and a half to import.
-    from tqdm import tqdm  # noqa: PLC0415
-
-    from schemas.recordings import recording  # noqa: PLC0415
-    from schemas.recordings.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
-    from streams.file_to_quality import WARM_UP_DAYS, Costs, cost_figures, figures_of, score_all  # noqa: PLC0415
-
-    gc.disable()
-    costs = Costs()
-    try:
-        mapping = read_mapping(flags.mapping)
-        cases = recording.cases(read_frames(flags.file, mapping), mapping, flags.label_delay_days * DAY_MS)
-        with tqdm(unit=" transactions", unit_scale=True, disable=None) as bar:
-            scored = score_all(
-                cases,
-                shipped_rates(),
-                kept_one_in=settings.legitimate_kept_one_in,
-                snapshot_records=settings.snapshot_records,
-                costs=costs,
-                progress=bar.update,
-            )
-    except (RecordingError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if not len(scored.days):
-        sys.stderr.write(f"{flags.file}: holds no payments\n")
-        return 2
-    first = _day(flags.test_from) if flags.test_from else int(scored.days[0]) + WARM_UP_DAYS
-    last = _day(flags.test_to) if flags.test_to else int(scored.days[-1])
-    figures = {
-        **figures_of(scored, first_day=first, last_day=last, delay_days=flags.label_delay_days),
-        **cost_figures(costs),
-    }
-    sys.stdout.write((json.dumps(figures) if flags.json else _told(figures)) + "\n")
-    return 0
-
-
-def _day(day: date) -> int:
-    return (day - date(1970, 1, 1)).days
-
-
-def _told(figures: dict[str, object]) -> str:
-    lines = ["week                     transactions  frauds    AUC     AP  CP@100 (ceiling)"]
-    weeks = figures["weeks"]
-    assert isinstance(weeks, list)
-    rows = [(f"{week['from']} to {week['to']}", week) for week in weeks]
-    rows += [("overall", figures["overall"]), ("with known cards", figures["overall_with_known_cards"])]
-    for name, row in rows:
-        auc, ap, found, possible = (
-            "    -" if row[key] is None else f"{row[key]:.3f}" for key in ("auc", "ap", "cp100", "cp100_ceiling")
-        )
-        lines.append(f"{name:24} {row['transactions']:12,} {row['frauds']:7,}  {auc}  {ap}   {found} ({possible})")
-    costs = figures["microseconds"]
-    assert isinstance(costs, dict)
-    lines.append("microseconds: " + ", ".join(f"{name} {value}" for name, value in costs.items()))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

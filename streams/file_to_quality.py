@@ -5,22 +5,26 @@ after their payments and are learned then. What is measured is the time of the c
 """
 
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from math import nan
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from schemas.fields import DAY_MS
+from schemas.fields import DAY_MS, Features
 from schemas.label import Label
 from schemas.learning import RateTable
 from schemas.recordings.stream import Case, Stream
 from schemas.transaction import Transaction
 from streams.detector.backtest import Backtest
-from streams.quality import Array, Codes, Flags, auc, average_precision, card_precision, unknown_cards
+from streams.detector.payment import AMOUNT
+from streams.label_faults import NO_FAULTS, LabelFaults, faulty
+from streams.quality.figures import Scored
 
-CARDS_PER_DAY = 100
-WEEK_DAYS = 7
+NEVER = 2**62
+"""When a label comes that does not: later than any time there is."""
 WARM_UP_DAYS = 35
 """Without a test range, what comes later is tested: four weeks to learn from, and a week of delay."""
 
@@ -60,70 +64,120 @@ def _mean_us(seconds: float, number: int) -> float:
     return round(1e6 * seconds / number, 1) if number else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Every payment's score with its truth, card and day of event time, in the file's order."""
+class _Rows:
+    """What is kept of each payment that was scored; `Scored` says what it is."""
 
-    scores: Array
-    frauds: Flags
-    cards: Codes
-    days: Codes
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._names = columns
+        self._numbers: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._scores, self._amounts, self._columns = array("d"), array("d"), array("f")
+        self._frauds, self._told = array("b"), array("b")
+        self._cards, self._days, self._told_ms = array("q"), array("q"), array("q")
+
+    def add(self, transaction: Transaction, features: Features, score: float, fate: "_Fate") -> None:
+        self._ids.append(transaction.transaction_id)
+        self._scores.append(score)
+        self._amounts.append(features.get(AMOUNT, nan))
+        self._columns.extend([features.get(name, nan) for name in self._names])
+        self._frauds.append(fate.fraud)
+        self._told.append(fate.told)
+        self._told_ms.append(fate.told_ms)
+        self._cards.append(self._numbers.setdefault(transaction.card, len(self._numbers)))
+        self._days.append(transaction.event_time_ms // DAY_MS)
+
+    def scored(self) -> Scored:
+        table = np.array(self._columns, np.float32).reshape(len(self._ids), len(self._names))
+        return Scored(
+            np.array(self._scores, np.float64),
+            np.array(self._frauds, np.bool_),
+            np.array(self._cards, np.int64),
+            np.array(self._days, np.int64),
+            np.array(self._amounts, np.float64),
+            {name: table[:, place] for place, name in enumerate(self._names)},
+            self._ids,
+            np.array(self._told, np.bool_),
+            np.array(self._told_ms, np.int64),
+        )
+
+
+class _Fate(NamedTuple):
+    """What a payment was, what its label said, and when; `NEVER` where none was given."""
+
+    fraud: bool
+    told: bool
+    told_ms: int
 
 
 def score_all(
-    cases: Iterator[Case],
+    cases: Iterable[Case],
     rates: RateTable,
     *,
     kept_one_in: int,
     snapshot_records: int,
     costs: Costs,
+    columns: Sequence[str] = (),
+    without: Sequence[str] = (),
+    faults: LabelFaults = NO_FAULTS,
     progress: Callable[[], object] = lambda: None,
 ) -> Scored:
-    """Run all cases through the detector. A payment without a label counts as honest."""
-    frauds: dict[tuple[str, str], bool] = {}
+    """Run all cases through the detector. A payment without a label counts as honest.
+
+    The features named in `columns` are kept. Those whose names begin as `without` says are kept from the model, which
+    takes them for missing: what a group of features is worth. `faults` is what is done to labels before they are
+    learned; what is true stays so.
+    """
+    fates: dict[tuple[str, str], _Fate] = {}
 
     def noted() -> Iterator[Case]:
         for case in cases:
-            truth = case.labels[-1].verdict == "fraud" if case.labels else False
-            frauds[case.transaction.card, case.transaction.transaction_id] = truth
-            yield case
+            labels = faulty(case.labels, faults)
+            fate = _Fate(
+                is_fraud(case),
+                bool(labels) and labels[-1].verdict == "fraud",
+                labels[-1].reported_at_ms if labels else NEVER,
+            )
+            fates[case.transaction.card, case.transaction.transaction_id] = fate
+            yield case._replace(labels=labels)
 
     backtest = Backtest(rates, kept_one_in=kept_one_in, snapshot_records=snapshot_records)
-    scores: list[float] = []
-    truths: list[bool] = []
-    cards: list[int] = []
-    days: list[int] = []
-    numbers: dict[str, int] = {}
+    rows, hidden = _Rows(columns), tuple(without)
     for _, event in Stream(noted()):
         if isinstance(event, Transaction):
-            score = _score(backtest, event, costs)
-            if score is not None:
-                scores.append(score)
-                truths.append(frauds.pop((event.card, event.transaction_id)))
-                cards.append(numbers.setdefault(event.card, len(numbers)))
-                days.append(event.event_time_ms // DAY_MS)
+            features, score = _score(backtest, event, hidden, costs)
+            if features is not None:
+                rows.add(event, features, score, fates.pop((event.card, event.transaction_id)))
                 progress()
         elif isinstance(event, Label):
             _learn(backtest, event, costs)
-    return Scored(
-        np.array(scores), np.array(truths, dtype=np.bool_), np.array(cards, dtype=np.int64), np.array(days, np.int64)
-    )
+    return rows.scored()
 
 
-def _score(backtest: Backtest, transaction: Transaction, costs: Costs) -> float | None:
+def is_fraud(case: Case) -> bool:
+    """Return what a payment is: by its truth where that is known, else by the last that was said of it."""
+    if case.truth is not None:
+        return case.truth.fraud
+    return bool(case.labels) and case.labels[-1].verdict == "fraud"
+
+
+def _score(
+    backtest: Backtest, transaction: Transaction, hidden: tuple[str, ...], costs: Costs
+) -> tuple[Features | None, float]:
     started = time.perf_counter()
     features = backtest.features(transaction)
     told = time.perf_counter()
     costs.features_s += told - started
     if features is None:
-        return None
-    predicted = backtest.predict(features)
-    scored = time.perf_counter()
-    costs.predict_s += scored - told
+        return None, nan
+    shown = {name: value for name, value in features.items() if not name.startswith(hidden)} if hidden else features
+    shown_at = time.perf_counter()
+    predicted = backtest.predict(shown)
+    scored_at = time.perf_counter()
+    costs.predict_s += scored_at - shown_at
     backtest.keep(transaction, predicted.cells)
-    costs.keep_s += time.perf_counter() - scored
+    costs.keep_s += time.perf_counter() - scored_at
     costs.transactions += 1
-    return predicted.log_odds
+    return features, predicted.log_odds
 
 
 def _learn(backtest: Backtest, label: Label, costs: Costs) -> None:
@@ -136,46 +190,6 @@ def _learn(backtest: Backtest, label: Label, costs: Costs) -> None:
         backtest.learn(example)
         costs.learn_s += time.perf_counter() - reported
         costs.learned += 1
-
-
-def figures_of(scored: Scored, *, first_day: int, last_day: int, delay_days: int) -> dict[str, Any]:
-    """Return the figures of each test week and over all, days counted from 1970; the last week may be shorter."""
-    weeks = []
-    tested = np.zeros(len(scored.days), dtype=np.bool_)
-    for start in range(first_day, last_day + 1, WEEK_DAYS):
-        end = min(start + WEEK_DAYS - 1, last_day)
-        known = unknown_cards(
-            scored.frauds, scored.cards, scored.days, first_day=start, last_day=end, delay_days=delay_days
-        )
-        weeks.append({"from": _date(start), "to": _date(end), **_figures(scored, known)})
-        tested |= known
-    whole = (scored.days >= first_day) & (scored.days <= last_day)
-    return {
-        "weeks": weeks,
-        "overall": _figures(scored, tested),
-        "overall_with_known_cards": _figures(scored, whole),
-    }
-
-
-def _figures(scored: Scored, tested: Flags) -> dict[str, Any]:
-    scores, frauds = scored.scores[tested], scored.frauds[tested]
-    found, possible = card_precision(scores, frauds, scored.cards[tested], scored.days[tested], CARDS_PER_DAY)
-    return {
-        "transactions": len(scores),
-        "frauds": int(frauds.sum()),
-        "auc": _rounded(auc(scores, frauds)),
-        "ap": _rounded(average_precision(scores, frauds)),
-        "cp100": _rounded(found),
-        "cp100_ceiling": _rounded(possible),
-    }
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
-
-
-def _date(day: int) -> str:
-    return str(np.datetime64(day, "D"))
 
 
 def cost_figures(costs: Costs) -> dict[str, Any]:

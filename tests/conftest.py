@@ -7,6 +7,7 @@ that did not run has proved nothing.
 import os
 import uuid
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -70,6 +71,13 @@ def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         cannot_run(why)
     with Broker(tmp_path_factory.mktemp("secure-kafka"), secure=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def xgboost() -> None:
+    """What only benches of model quality need: the extra `dev` has it."""
+    if find_spec("xgboost") is None:
+        cannot_run("xgboost is not installed: run deploy/setup")
 
 
 @pytest.fixture

@@ -7,21 +7,26 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from tests.bench import (
     access,
+    adaptation,
     bad_input,
     bootstrap,
     cold_start,
+    delays,
     evaluate,
     hot_merchant,
     live,
+    maturity,
     months,
     page,
     pipeline,
+    quality,
     recompute,
     recovery,
     replay,
@@ -114,6 +119,12 @@ def _tested(run: Callable[..., dict[str, Any]]) -> Callable[[argparse.Namespace]
     return run_on
 
 
+def _quality(flags: argparse.Namespace) -> dict[str, Any]:
+    # What average precision is possible is a matter of the recording: a bound holds for the default one alone.
+    ap_min = 0.0 if flags.input else quality.AP_MIN
+    return _tested(partial(quality.run, ap_min=ap_min, ratio_min=flags.ratio_min))(flags)
+
+
 BENCHES: Mapping[str, Bench] = {
     "live": Bench(live, (_seconds(120), RATE), lambda flags: live.run(seconds=flags.seconds, rate=flags.rate)),
     "pipeline": Bench(
@@ -123,6 +134,49 @@ BENCHES: Mapping[str, Bench] = {
     ),
     "replay": Bench(replay, (_input(THREE_DAYS), MAPPING, WORKERS, ("--label-delay", {"default": "1d"})), _replay),
     "evaluate": Bench(evaluate, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(evaluate.run)),
+    "quality": Bench(
+        quality,
+        (
+            _input(FOUR_MONTHS),
+            MAPPING,
+            *TESTED,
+            (
+                "--ratio-min",
+                {"type": float, "default": quality.RATIO_MIN, "metavar": "RATIO", "help": "to XGBoost's AP"},
+            ),
+        ),
+        _quality,
+    ),
+    "adaptation": Bench(
+        adaptation,
+        (
+            _input(FOUR_MONTHS),
+            MAPPING,
+            ("--onset", {"type": date.fromisoformat, "default": adaptation.ONSET, "metavar": "DATE"}),
+            TESTED[1],
+        ),
+        lambda flags: adaptation.run(
+            _recording(flags, FOUR_MONTHS), mapping=flags.mapping, onset=flags.onset, test_to=flags.test_to
+        ),
+    ),
+    "delays": Bench(
+        delays,
+        (
+            _input(FOUR_MONTHS),
+            MAPPING,
+            *TESTED,
+            (
+                "--only",
+                {"action": "append", "choices": tuple(delays.VARIANTS), "help": "these rows; default: all"},
+            ),
+        ),
+        lambda flags: _tested(partial(delays.run, variants=flags.only or delays.VARIANTS))(flags),
+    ),
+    "maturity": Bench(
+        maturity,
+        (("--weeks", {"type": int, "default": maturity.WEEKS}), ("--seed", {"type": int, "default": 1})),
+        lambda flags: maturity.run(weeks=flags.weeks, seed=flags.seed),
+    ),
     "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
     "hot-merchant": Bench(
         hot_merchant,

@@ -6,6 +6,7 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
@@ -21,13 +22,17 @@ from schemas.recordings.file_to_rows import read_frames, read_mapping
 from schemas.recordings.recording import cases
 from schemas.recordings.stream import Case
 from schemas.topics import DECISIONS
-from streams.file_to_quality import WARM_UP_DAYS, Scored, figures_of
-from streams.quality import Array
+from streams.file_to_quality import WARM_UP_DAYS
+from streams.quality.figures import Scored, figures_of
+from streams.quality.probability import log_odds_of
+from streams.quality.ranking import Array
 from tests.bench.evaluate import BOUNDS, evaluation, holds
 from tests.bench.replay import run_demo
 
 AP_DIFFERENCE_MAX = 0.01
 DELAY_DAYS = 7
+LEAST = 1e-9
+"""A decision's probability has nine decimals."""
 PARTITIONS = 1
 """As the demo has flat out with one worker."""
 
@@ -118,8 +123,8 @@ def answers(values: Iterable[bytes]) -> Decided:
 
 
 def truth_of(recorded: Iterable[Case]) -> Recorded:
-    """Return what a recording says of each payment. One that nothing is said of counts as honest."""
-    names, frauds, cards, days = array("Q"), array("b"), array("q"), array("q")
+    """Return what a recording in one currency says of each payment. One that nothing is said of counts as honest."""
+    names, frauds, cards, days, amounts = array("Q"), array("b"), array("q"), array("q"), array("d")
     numbers: dict[str, int] = {}
     for case in recorded:
         payment = case.transaction
@@ -127,6 +132,7 @@ def truth_of(recorded: Iterable[Case]) -> Recorded:
         frauds.append(bool(case.labels) and case.labels[-1].verdict == "fraud")
         cards.append(numbers.setdefault(payment.card, len(numbers)))
         days.append(payment.event_time_ms // DAY_MS)
+        amounts.append(payment.amount_minor)
     all_names = np.array(names, np.uint64)
     first = np.sort(np.unique(all_names, return_index=True)[1])
     truth = Scored(
@@ -134,6 +140,7 @@ def truth_of(recorded: Iterable[Case]) -> Recorded:
         np.array(frauds, np.bool_)[first],
         np.array(cards, np.int64)[first],
         np.array(days, np.int64)[first],
+        np.array(amounts, np.float64)[first],
     )
     return Recorded(all_names[first], truth)
 
@@ -141,21 +148,22 @@ def truth_of(recorded: Iterable[Case]) -> Recorded:
 def joined(recorded: Recorded, decided: Decided) -> tuple[int, int, Scored]:
     """Return how many payments have no answer, how many answers are second ones or of nothing, and all with scores.
 
-    >>> truth = Scored(np.zeros(3), np.array([True, False, False]), np.array([0, 1, 0]), np.array([7, 7, 8]))
+    >>> cards, days = np.array([0, 1, 0]), np.array([7, 7, 8])
+    >>> truth = Scored(np.zeros(3), np.array([True, False, False]), cards, days, amounts=np.ones(3))
     >>> recorded = Recorded(np.array([11, 5, 8], np.uint64), truth)
     >>> decided = Decided(np.array([5, 11, 5], np.uint64), np.array([0.1, 0.9, 0.2]), Counter())
     >>> missing, repeated, scored = joined(recorded, decided)
-    >>> missing, repeated, scored.scores.tolist(), scored.frauds.tolist()
-    (1, 1, [0.9, 0.1, 0.0], [True, False, False])
+    >>> missing, repeated, scored.scores.round(1).tolist(), scored.frauds.tolist()
+    (1, 1, [2.2, -2.2, -20.7], [True, False, False])
     """
     names, first = np.unique(decided.names, return_index=True)
     probabilities = decided.probabilities[first]
     answered = np.isin(recorded.names, names)
-    scores = np.zeros(len(recorded.names))
-    scores[answered] = probabilities[np.searchsorted(names, recorded.names[answered])]
+    told = np.zeros(len(recorded.names))
+    told[answered] = probabilities[np.searchsorted(names, recorded.names[answered])]
     superfluous = len(decided.names) - int(answered.sum())
     truth = recorded.truth
-    return int((~answered).sum()), superfluous, Scored(scores, truth.frauds, truth.cards, truth.days)
+    return int((~answered).sum()), superfluous, replace(truth, scores=log_odds_of(told, LEAST))
 
 
 def _name(card: str, transaction_id: str) -> int:

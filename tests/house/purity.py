@@ -28,6 +28,7 @@ HOSTS = {
     "streams/app.py": "puts Faust, tasks and Kafka together",
     "streams/code_version.py": "hashes its own source",
     "streams/documents.py": "reads the shipped documents",
+    "streams/evaluate.py": "puts an evaluation, its file and stdout together",
     "streams/published.py": "follows what is published",
     "schemas/observer.py": "asks Kafka how far the parts are",
     "streams/kafka_logs.py": "reads topics back",

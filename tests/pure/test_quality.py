@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.quality import auc, average_precision, card_precision, unknown_cards
+from streams.quality.ranking import auc, average_precision, card_precision, unknown_cards
 
 Row = tuple[float, bool, int, int]
 """Score, fraud, card, day."""
