@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("sql", metavar="SQL")
     query.add_argument("--json", action="store_true", help="print one JSON object a line")
     parquet = subparsers.add_parser("export", help="write a view to a Parquet file")
-    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_label_revisions", "v_labelled"])
+    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_verdicts", "v_labelled"])
     parquet.add_argument("file", type=Path, metavar="FILE")
     commands.add_commands(subparsers)
     return parser

@@ -161,8 +161,8 @@ def _label(transaction: Transaction, reported_ms: int, fraud_type: FraudType | N
 
 
 def _overturned(first: Label, reported_ms: int) -> Label:
-    """Return the revision by which the shop has proved that the owner did buy."""
-    changes = {"revision": 1, "verdict": "legitimate", "source": "issuer_report", "fraud_type": None}
+    """Return the revision of the dispute by which the shop has proved that the owner did buy."""
+    changes = {"revision": 1, "verdict": "legitimate", "fraud_type": None}
     return Label.model_validate(first.model_dump() | changes | {"reported_at_ms": reported_ms})
 
 
