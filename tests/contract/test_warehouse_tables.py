@@ -64,6 +64,7 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
         *(sink.view for sink in SINKS),
         "v_verdicts",
         "v_labelled",
+        "matured",
         "schema_migrations",
     }
     assert listed["comment"].all()
