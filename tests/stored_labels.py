@@ -55,7 +55,7 @@ def _mark_payment(rows: Iterable[Row]) -> None:
         row["state"] = "neutral" if row["verdict"] in {"service_dispute", "withdrawn"} else "outranked"
     speaking = sorted(
         (row for row in latest.values() if row["verdict"] != "withdrawn"),
-        key=lambda row: 1.5 if row["verdict"] == "service_dispute" else RANK[row["source"]],
+        key=lambda row: (1.5 if row["verdict"] == "service_dispute" else RANK[row["source"]], RANK[row["source"]]),
     )
     if speaking:
         speaking[-1]["counts"] = True

@@ -33,7 +33,12 @@ AS SELECT
     amount_minor, currency, stored_at, record_partition, record_offset
 FROM
 (
-    SELECT *
+    SELECT
+        *,
+        indexOf
+        (
+            ['assumed_legitimate', 'service_dispute', 'customer', 'analyst', 'issuer_report', 'chargeback'], source
+        ) AS rank
     FROM labels FINAL
     WHERE (record_partition, record_offset) NOT IN
     (
@@ -43,10 +48,6 @@ FROM
     LIMIT 1 BY card, transaction_id, source
 )
 WHERE verdict != 'withdrawn'
-ORDER BY if
-(
-    verdict = 'service_dispute', 2,
-    indexOf(['assumed_legitimate', 'service_dispute', 'customer', 'analyst', 'issuer_report', 'chargeback'], source)
-) DESC
+ORDER BY if(verdict = 'service_dispute', 2, rank) DESC, rank DESC
 LIMIT 1 BY card, transaction_id
 COMMENT 'The verdict that counts for each payment of which something stands: fraud, legitimate, or a service dispute';

@@ -85,16 +85,9 @@ def _payment(
 def _label(
     name: str, revision: int, verdict: Verdict, reported_at_ms: int, source: LabelSource = "chargeback"
 ) -> Label:
-    return Label(
-        transaction_id=name,
-        card="card_a",
-        merchant="mer_b",
-        revision=revision,
-        verdict=verdict,
-        source=source,
-        occurred_at_ms=START_MS,
-        reported_at_ms=reported_at_ms,
-    )
+    named = {"transaction_id": name, "card": "card_a", "merchant": "mer_b", "revision": revision}
+    said = {"verdict": verdict, "source": source, "occurred_at_ms": START_MS, "reported_at_ms": reported_at_ms}
+    return Label.model_validate({**named, **said})
 
 
 _fine = st.integers(0, 60).map(lambda step: START_MS + step * HOUR_MS // 2)
