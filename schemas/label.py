@@ -39,13 +39,13 @@ OutcomeKind = Literal[
 
 
 _OF_NO_FRAUD = re.compile(
-    r"(?:visa|mastercard|amex)?\s*"
-    r"(?:1[1-3]\.\d{1,2}(?:\.\d)?|4(?:8(?:08|12|31|34|41|42|46|50|53|54|55|59|60)|999)|[ACPRM]\d\d)",
+    r"(?:visa|mastercard|amex)?\s*(?:1[23]\.\d{1,2}(?:\.\d)?|48(?:31|34|41|42|46|50|53|54|55|59|60)|[CP]\d\d)",
     re.IGNORECASE,
 )
-"""Reasons of disputes that are not about fraud: Visa's conditions 11 (authorisation), 12 (processing) and 13 (consumer
-disputes), where 10 is fraud; Mastercard's message reasons such as 4853 (cardholder dispute), where 4837, 4840, 4849,
-4863, 4870 and 4871 are fraud; American Express's A, C, P, R and M, where F is fraud."""
+"""Reasons of disputes over goods and mistakes: Visa's conditions 12 (processing errors) and 13 (consumer disputes), where
+10 is fraud; Mastercard's message reasons such as 4853 (cardholder dispute), where 4837, 4840, 4849, 4863, 4870 and 4871
+are fraud; American Express's C and P, where F is fraud. What is about authorisation (Visa 11, Mastercard 4808) may have
+been fraud or not."""
 
 
 def is_of_no_fraud(reason_code: str) -> bool:

@@ -151,6 +151,19 @@ def test_a_wrong_chargeback_is_overturned_by_a_later_revision_as_often_as_asked(
         assert second.reported_at_ms > first.reported_at_ms
 
 
+def test_an_issuer_reports_before_the_chargeback_as_often_as_asked() -> None:
+    """Law: the report is of the same fraud, after half the time; it changes nothing else that is said."""
+    some, without = reported(label_early_reports=0.4, label_delay_ms=9_000), reported(label_delay_ms=9_000)
+    charged_back = [case.labels for case in some if is_fraud(case) and case.labels]
+    early = [labels for labels in charged_back if len(labels) == 2]
+    assert len(early) / len(charged_back) == pytest.approx(0.4, abs=0.05)
+    for report, chargeback in early:
+        assert (report.source, chargeback.source) == ("issuer_report", "chargeback")
+        assert report.verdict == chargeback.verdict == "fraud"
+        assert report.reported_at_ms - report.occurred_at_ms == 4_500
+    assert [case.labels[-1:] for case in some] == [case.labels[-1:] for case in without]
+
+
 @pytest.mark.parametrize("spread", [0.2, 1.0])
 def test_the_spread_keeps_the_mean_delay_and_is_its_deviation_over_it(spread: float) -> None:
     some = reported(label_delay_ms=60_000, label_delay_spread=spread, legitimate_one_in=1)
@@ -175,6 +188,7 @@ def test_each_flag_changes_only_what_it_names() -> None:
         {"label_coverage": 1.1},
         {"label_noise": -0.1},
         {"label_reversals": 2},
+        {"label_early_reports": 2},
         {"legitimate_one_in": 0},
         {"label_delay_ms": -1},
         {"label_delay_spread": float("inf")},
