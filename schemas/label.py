@@ -42,10 +42,10 @@ _OF_NO_FRAUD = re.compile(
     r"(?:visa|mastercard|amex)?\s*(?:1[23]\.\d{1,2}(?:\.\d)?|48(?:31|34|41|42|46|50|53|54|55|59|60)|[CP]\d\d)",
     re.IGNORECASE,
 )
-"""Reasons of disputes over goods and mistakes: Visa's conditions 12 (processing errors) and 13 (consumer disputes), where
-10 is fraud; Mastercard's message reasons such as 4853 (cardholder dispute), where 4837, 4840, 4849, 4863, 4870 and 4871
-are fraud; American Express's C and P, where F is fraud. What is about authorisation (Visa 11, Mastercard 4808) may have
-been fraud or not."""
+"""Reasons of disputes over goods and of mistakes: Visa's conditions 12 (processing errors) and 13 (consumer disputes),
+where 10 is fraud; Mastercard's message reasons such as 4853 (cardholder dispute), where 4837, 4840, 4849, 4863, 4870
+and 4871 are fraud; American Express's C and P, where F is fraud. What is about authorisation (Visa 11, Mastercard 4808)
+may have been fraud or not."""
 
 
 def is_of_no_fraud(reason_code: str) -> bool:

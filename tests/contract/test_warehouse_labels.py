@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from consumers.migrations_to_clickhouse import migrate
+from consumers.rows import Record
 from consumers.warehouse import Warehouse, open_warehouse
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter, Origin
 from schemas.label import SOURCES_BY_RANK, Label, LabelSource
 from schemas.settings import Settings
 from schemas.topics import LABELS, LABELS_WAITING
-from tests.contract.warehouse_rows import AT_MS, Record, insert, label, prediction, row, training
+from tests.contract.warehouse_rows import AT_MS, insert, label, prediction, row, training
 from tests.stored_labels import mark_labels
 
 VERDICTS = ("fraud", "legitimate", "service_dispute", "withdrawn")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -25,11 +26,11 @@ def mixed(number: int = 24) -> list[Label]:
     return [label(n, source=SOURCES[n % 4], verdict=VERDICTS[n % 6]) for n in range(number)]
 
 
-def kept(labels: list[Label]) -> set[str]:
+def kept(labels: Sequence[Label]) -> set[str]:
     return {each.transaction_id for each in labels if weight_of(each, TERMS.legitimate_kept_one_in)}
 
 
-def stored(labels: list[Label], delay_ms: int = 0) -> dict[str, int]:
+def stored(labels: Sequence[Label], delay_ms: int = 0) -> dict[str, int]:
     """Every third prediction is stored later, by a delay."""
     return {each.transaction_id: NOW_MS + (delay_ms if n % 3 == 0 else 0) for n, each in enumerate(labels)}
 
