@@ -80,13 +80,16 @@ class CardStage(EntityStage):
         return Step(tuple(outputs), ("labels", *("labels_without_effect",) * (change is None)))
 
 
-def effective_of(label: Label, change: VerdictChange) -> EffectiveLabel | None:
-    """Return the label that is to be learned; None where nobody says fraud or legitimate any more."""
+def effective_of(label: Label, change: VerdictChange) -> Label | None:
+    """Return the label that is to be learned; None where nobody says fraud or legitimate any more.
+
+    It is the label as it came, unless that withdrew its verdict and another source's counts now.
+    """
     if change.verdict is None:
         return None
-    return EffectiveLabel.of_valid(
-        **{**label.__dict__, "verdict": change.verdict, "verdict_of": change.verdict_of},
-    )
+    if change.verdict_of is None:
+        return label
+    return EffectiveLabel.of_valid(**{**label.__dict__, "verdict": change.verdict, "verdict_of": change.verdict_of})
 
 
 def _duplicate(message: Transaction, partition: int, positions: Positions) -> Output:

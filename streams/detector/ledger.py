@@ -13,7 +13,8 @@ _VERDICTS: tuple[Verdict, ...] = ("withdrawn", "service_dispute", "legitimate", 
 _CODE_OF = {verdict: code for code, verdict in enumerate(_VERDICTS)}
 _BITS = 12
 _MASK = (1 << _BITS) - 1
-_SHIFT_OF: dict[LabelSource, int] = {source: _BITS * rank for rank, source in enumerate(SOURCES_BY_RANK)}
+_LOWEST_FIRST = SOURCES_BY_RANK[::-1]
+_SHIFT_OF: dict[LabelSource, int] = {source: _BITS * place for place, source in enumerate(_LOWEST_FIRST)}
 
 assert (REVISION_MAX + 2) << 2 <= 1 << _BITS, "a revision does not fit"
 
@@ -54,10 +55,12 @@ def counting(said: int) -> Counting:
     so beside one `assumed_legitimate` does not count.
     """
     disputed = False
-    for source in SOURCES_BY_RANK:
-        verdict = _VERDICTS[said & 3]
+    while said:
+        place = (said.bit_length() - 1) // _BITS  # of the highest source that has spoken
+        shift, source = place * _BITS, _LOWEST_FIRST[place]
+        verdict = _VERDICTS[said >> shift & 3]
         if (verdict == "fraud" or verdict == "legitimate") and not (disputed and source == "assumed_legitimate"):  # noqa: PLR1714
             return Counting(verdict, source)
         disputed = disputed or verdict == "service_dispute"
-        said >>= _BITS
+        said &= (1 << shift) - 1
     return Counting()

@@ -177,7 +177,8 @@ class Profile:
     def _ledger_of(self, tag: str) -> tuple[TimelineName, Entry | None]:
         """Return where a payment's ledger is, and the ledger."""
         for name in _VERDICT_OF:
-            known = self._timeline(name).find(tag)
+            timeline = self._timelines.get(name)
+            known = timeline and timeline.find(tag)
             if known:
                 return name, known
         return "undecided", None

@@ -51,7 +51,7 @@ def test_each_change_of_the_verdict_is_learned_once_and_nothing_else(labels: lis
     """Law: what is learned is the verdict at each of its changes, under a name of its own, and ends with the last."""
     card, said = Profile(CARD), list[Label]()
     verdicts = [Counting()]
-    learned: list[EffectiveLabel] = []
+    learned: list[Label] = []
     for label in labels:
         seen = card.report(label)
         card.apply(seen.changes)
@@ -61,6 +61,7 @@ def test_each_change_of_the_verdict_is_learned_once_and_nothing_else(labels: lis
         effective = effective_of(label, seen.verdict) if seen.verdict else None
         learned += [effective] if effective else []
     turns = [after.verdict for before, after in pairwise(verdicts) if before.verdict != after.verdict]
+    assert all(isinstance(decode(EffectiveLabel, encode(each)), EffectiveLabel) for each in learned)
     assert [each.verdict for each in learned] == [verdict for verdict in turns if verdict]
     assert all(
         Counter((each.source, each.revision) for each in learned)[each.source, each.revision] == 1 for each in learned
