@@ -20,12 +20,12 @@ from consumers.clickhouse_to_parquet import export
 from consumers.kafka_scan import ScanError
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
-from consumers.parts import PartFailedError, Parts, join_of, page_of, sink_of
+from consumers.parts import PartFailedError, Parts, join_of, page_of, silence_of, sink_of
 from consumers.rows import SINKS
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
 from schemas.connection import said
 from schemas.settings import Settings, settings_or_exit
-from schemas.topics import DEAD_LETTERS, LABELS_WAITING, TRAINING
+from schemas.topics import DEAD_LETTERS, LABELS, LABELS_WAITING, TRAINING
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 
 MIGRATE_RETRY_S = 2.0
@@ -63,12 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, told in (
-        ("run", "migrate, then sink, label join and page in this process until SIGTERM"),
+        ("run", "migrate, then sink, label join, labels of silence and page in this process until SIGTERM"),
         ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
         ("join", "join labels to stored features until SIGTERM; for a store on a server"),
+        ("silence", "label what matured without a word until SIGTERM, as one process; for a store on a server"),
     ):
         service = subparsers.add_parser(name, help=told)
         service.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
+        if name == "silence":
+            continue
         service.add_argument(
             "--until-idle",
             type=float,
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("sql", metavar="SQL")
     query.add_argument("--json", action="store_true", help="print one JSON object a line")
     parquet = subparsers.add_parser("export", help="write a view to a Parquet file")
-    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_label_revisions", "v_labelled"])
+    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_verdicts", "v_labelled"])
     parquet.add_argument("file", type=Path, metavar="FILE")
     commands.add_commands(subparsers)
     return parser
@@ -131,6 +134,21 @@ def _join(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, s
     return 0
 
 
+def _silence(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
+    if not settings.silence_matures_days:
+        sys.stderr.write("FRAUD_SILENCE_MATURES_DAYS is 0: silence never matures\n")
+        return 2
+    create_topics(settings, [LABELS])
+    _migrate_when_up(warehouse, stop)
+    silence, labels = silence_of(settings, warehouse, stop)
+    with closing(labels):
+        try:
+            silence.run()
+        finally:
+            _report(flags, silence.counters.as_dict())
+    return 0
+
+
 def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [*(sink.topic for sink in SINKS), LABELS_WAITING])
     _migrate_when_up(warehouse, stop)
@@ -144,17 +162,21 @@ def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, st
             until_idle_ms=None if idle_ms is None else max(idle_ms, RUN_IDLE_MS_MIN),
             others_idle_ms=sink.idle_ms,
         )
-        with closing(labels):
+        silence, published = silence_of(settings, warehouse, stop)
+        with closing(labels), closing(published):
             parts = Parts(stop)
             page = None if flags.without_page else page_of(warehouse, PAGE_HOST, flags.page_port, stop)
             if page:
                 parts.start("page", page)
             parts.start("sink", sink.run)
             parts.start("label join", join.run)
+            if settings.silence_matures_days:
+                parts.start("labels of silence", silence.run)
             try:
                 parts.wait()
             finally:
-                _report(flags, sink.counters.as_dict() | join.counters.as_dict())
+                counted = sink.counters.as_dict() | join.counters.as_dict() | silence.counters.as_dict()
+                _report(flags, counted)
     return 0
 
 
@@ -202,7 +224,7 @@ _TOLD = (
 )
 """What is told in one line."""
 
-_SERVICES = {"run": _run, "sink": _sink, "join": _join}
+_SERVICES = {"run": _run, "sink": _sink, "join": _join, "silence": _silence}
 
 if __name__ == "__main__":
     sys.exit(main())

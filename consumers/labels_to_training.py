@@ -73,7 +73,6 @@ class Counters:
 
     joined: int = 0
     sampled_out: int = 0
-    ignored: int = 0
     dead_letters: int = 0
     requeued: int = 0
     waiting: int = 0

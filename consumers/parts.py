@@ -13,7 +13,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from consumers.batch import Batch
+from consumers.clickhouse_to_labels import ClickhouseToLabels
 from consumers.kafka_label_log import KafkaLabelLog
+from consumers.kafka_labels import KafkaLabels
 from consumers.kafka_reader import KafkaReader
 from consumers.labels_to_training import LabelsToTraining
 from consumers.rows import SINKS
@@ -21,6 +23,7 @@ from consumers.topics_to_clickhouse import TopicsToClickhouse
 from consumers.training import Terms
 from consumers.waiting import Queue
 from consumers.warehouse import Warehouse
+from schemas.fields import DAY_MS
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -128,6 +131,22 @@ def join_name(settings: Settings, *, unique: str) -> str:
     """
     # Only the process that has the embedded store open can look anything up in it: there is never a second one.
     return settings.worker_id or (unique if settings.clickhouse_url else "embedded")
+
+
+def silence_of(
+    settings: Settings, warehouse: Warehouse, stop: threading.Event
+) -> tuple[ClickhouseToLabels, KafkaLabels]:
+    """Return what labels silence, and its labels to close after it has run."""
+    labels = KafkaLabels(settings, stop)
+    silence = ClickhouseToLabels(
+        warehouse=warehouse,
+        labels=labels,
+        stop=stop,
+        wall_ms=lambda: time.time_ns() // 1_000_000,
+        maturity_ms=settings.silence_matures_days * DAY_MS,
+        kept_one_in=settings.legitimate_kept_one_in,
+    )
+    return silence, labels
 
 
 def page_of(warehouse: Warehouse, host: str, port: int, stop: threading.Event) -> Callable[[], object] | None:

@@ -7,7 +7,7 @@ from consumers.look_up import Answers, Stored, stored_for
 from consumers.waiting import Waiting
 from schemas.codec import DecodeFailure, encode
 from schemas.dead_letter import DeadLetter, DeadLetterReason, Origin
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 from schemas.learning import TrainingRecord
 from schemas.sampling import weight_of
 from schemas.topics import DEAD_LETTERS, LABELS_WAITING, PREDICTIONS, TRAINING, Topic
@@ -15,7 +15,7 @@ from schemas.topics import DEAD_LETTERS, LABELS_WAITING, PREDICTIONS, TRAINING, 
 STAGE = "label-join"
 CLASS_NAME = "consumers.labels_to_training.LabelsToTraining"
 
-Kind = Literal["joined", "sampled_out", "ignored", "dead_letters", "requeued"]
+Kind = Literal["joined", "sampled_out", "dead_letters", "requeued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class End:
     write: Write | None = None
 
 
-def asked_for(waiting: Waiting, terms: Terms) -> Label | None:
+def asked_for(waiting: Waiting, terms: Terms) -> EffectiveLabel | None:
     """Return the label whose features are to be looked up; None where whatever is stored changes nothing."""
     label = waiting.label
     if isinstance(label, DecodeFailure) or weight_of(label, terms.legitimate_kept_one_in) is None:
@@ -55,17 +55,13 @@ def asked_for(waiting: Waiting, terms: Terms) -> Label | None:
 
 
 def end_of(waiting: Waiting, found: Answers, terms: Terms, *, now_ms: int) -> End:
-    """Return what becomes of a label now, by what is stored for its payment. `now_ms` is the wall clock.
-
-    A `service_dispute` is ignored: the cardholder did pay and quarrels about the goods, so it is no example of fraud,
-    and none of a payment that nobody questions.
-    """
+    """Return what becomes of a label now, by what is stored for its payment. `now_ms` is the wall clock."""
     label = waiting.label
     if isinstance(label, DecodeFailure):
         return End("dead_letters", _dead_letter(waiting, label.reason, label.detail))
     weight = weight_of(label, terms.legitimate_kept_one_in)
     if weight is None:
-        return End("ignored" if label.verdict == "service_dispute" else "sampled_out")
+        return End("sampled_out")
     stored = stored_for(label, found)
     if stored:
         return End("joined", _training_record(waiting, label, weight, stored))
@@ -78,14 +74,15 @@ def end_of(waiting: Waiting, found: Answers, terms: Terms, *, now_ms: int) -> En
     return End("requeued", again)
 
 
-def _training_record(waiting: Waiting, label: Label, weight: float, stored: Stored) -> Write:
+def _training_record(waiting: Waiting, label: EffectiveLabel, weight: float, stored: Stored) -> Write:
     record = TrainingRecord(
         transaction_id=label.transaction_id,
         card=label.card,
         merchant=label.merchant,
         revision=label.revision,
-        verdict=label.verdict,
         source=label.source,
+        verdict=label.verdict,
+        verdict_of=label.verdict_of,
         weight=weight,
         features=dict(stored.features),
         probability=stored.probability,

@@ -12,7 +12,7 @@ from itertools import islice
 
 from consumers.rows import Record
 from schemas.codec import DecodeFailure, decode
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 
 ATTEMPT = "attempt"
 NOT_BEFORE_MS = "not_before_ms"
@@ -27,7 +27,7 @@ class Waiting:
     """One record of `fraud.labels-waiting.v1`. Times are of the wall clock; `attempt` counts look-ups in vain."""
 
     record: Record
-    label: Label | DecodeFailure
+    label: EffectiveLabel | DecodeFailure
     arrived_ms: int
     attempt: int
     first_seen_ms: int
@@ -65,7 +65,7 @@ def waiting_of(record: Record, *, now_ms: int) -> Waiting:
     headers = dict(record.headers)
     return Waiting(
         record=record,
-        label=decode(Label, record.value),
+        label=decode(EffectiveLabel, record.value),
         arrived_ms=now_ms,
         attempt=_number(headers.get(ATTEMPT), 0),
         first_seen_ms=_number(headers.get(FIRST_SEEN_MS), now_ms),

@@ -200,6 +200,7 @@ def _simulate(flags: argparse.Namespace) -> tuple[Begin, Pace]:
             label_coverage=flags.label_coverage,
             label_noise=flags.label_noise,
             label_reversals=flags.label_reversals,
+            label_early_reports=flags.label_early_reports,
             legitimate_one_in=flags.legitimate_one_in,
             outcomes=flags.outcomes,
             capture_delay_ms=flags.capture_delay,

@@ -46,7 +46,8 @@ class Reporting:
     `assumed_legitimate`, by the draw by which the label join samples (`schemas.sampling`): of the others nobody says
     anything, which is what nothing would be learned from. `label_noise` of all labels have the wrong verdict: a
     fraud that passes for honest, or an owner who disputes what he bought. `label_reversals` of those disputes are
-    overturned by a later revision.
+    overturned by a later revision. `label_early_reports` of the frauds that are charged back were reported by their
+    issuer before, after half the time.
     """
 
     label_delay_ms: int = 60_000
@@ -54,13 +55,14 @@ class Reporting:
     label_coverage: float = 1.0
     label_noise: float = 0.0
     label_reversals: float = 0.0
+    label_early_reports: float = 0.0
     legitimate_one_in: int = 3
     outcomes: bool = True
     capture_delay_ms: int = 30_000
 
     def wrong(self) -> list[str]:
         """Return the names of what is out of its range."""
-        shares = ("label_coverage", "label_noise", "label_reversals")
+        shares = ("label_coverage", "label_noise", "label_reversals", "label_early_reports")
         ranges = {name: 0 <= getattr(self, name) <= 1 for name in shares}
         ranges["legitimate_one_in"] = self.legitimate_one_in >= 1
         ranges["label_delay_ms"] = 0 <= self.label_delay_ms <= LONGEST_MS
@@ -131,7 +133,12 @@ class Aftermath:
             return ()
         wrong = chances.noise < reporting.label_noise
         if pattern:
-            return (honest if wrong else _label(transaction, reported_ms, pattern.fraud_type),)
+            if wrong:
+                return (honest,)
+            charged_back = _label(transaction, reported_ms, pattern.fraud_type)
+            # What is later in the life of an honest payment is a draw that a fraud has no other use for.
+            early = chances.later < reporting.label_early_reports
+            return (_reported_early(charged_back), charged_back) if early else (charged_back,)
         first = _label(transaction, reported_ms, "friendly_fraud") if wrong else honest
         if not (wrong and chances.overturned < reporting.label_reversals):
             return (first,)
@@ -161,9 +168,16 @@ def _label(transaction: Transaction, reported_ms: int, fraud_type: FraudType | N
 
 
 def _overturned(first: Label, reported_ms: int) -> Label:
-    """Return the revision by which the shop has proved that the owner did buy."""
-    changes = {"revision": 1, "verdict": "legitimate", "source": "issuer_report", "fraud_type": None}
+    """Return the revision of the dispute by which the shop has proved that the owner did buy."""
+    changes = {"revision": 1, "verdict": "legitimate", "fraud_type": None}
     return Label.model_validate(first.model_dump() | changes | {"reported_at_ms": reported_ms})
+
+
+def _reported_early(charged_back: Label) -> Label:
+    """Return the issuer's report of a fraud that is charged back later."""
+    half_ms = (charged_back.reported_at_ms - charged_back.occurred_at_ms) // 2
+    changes = {"source": "issuer_report", "reported_at_ms": charged_back.occurred_at_ms + half_ms}
+    return Label.model_validate(charged_back.model_dump() | changes)
 
 
 def _outcome(transaction: Transaction, kind: OutcomeKind, occurred_ms: int, code: str | None = None) -> Outcome:

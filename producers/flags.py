@@ -103,6 +103,12 @@ def _simulate_flags(simulate: argparse.ArgumentParser) -> None:
         "--label-reversals", type=float, default=0.0, help="share of wrong chargebacks overturned later (default 0)"
     )
     later.add_argument(
+        "--label-early-reports",
+        type=float,
+        default=0.0,
+        help="share of chargebacks that an issuer's report came before (default 0)",
+    )
+    later.add_argument(
         "--legitimate-one-in",
         type=int,
         default=3,

@@ -97,9 +97,9 @@ TABLE: tuple[Row, ...] = (
     Row("learner", "group", ("{prefix}{application}-learning",), ("read",)),
     Row("learner", "group", ("{application}-restore",), ("describe",)),
     Row("learner", "transactional_id", ("{application}-{prefix}learning-*",), ("write",)),
-    # Sink, label join and page.
-    Row("store", "topic", (PREDICTIONS, DECISIONS, LABELS, OUTCOMES, MODELS), ("read", "describe_configs")),
-    Row("store", "topic", (LABELS_WAITING, TRAINING, DEAD_LETTERS), ("read", "write", "describe_configs")),
+    # Sink, label join, labels of silence and page.
+    Row("store", "topic", (PREDICTIONS, DECISIONS, OUTCOMES, MODELS), ("read", "describe_configs")),
+    Row("store", "topic", (LABELS, LABELS_WAITING, TRAINING, DEAD_LETTERS), ("read", "write", "describe_configs")),
     Row("store", "group", ("{application}-sink", "{application}-label-join"), ("read",)),
     Row("store", "transactional_id", ("{application}-{prefix}label-join-*",), ("write",)),
     # Who puts a policy or a rate table in force reads first what was published.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.fields import Action, CardToken, Features, Identifier, Message, Mode, Number, Positions, Text, TimeMs
-from schemas.label import Label
+from schemas.label import Label, VerdictChange
 from schemas.transaction import Transaction
 
 Score = Annotated[int, Field(ge=0, le=1000)]
@@ -28,6 +28,9 @@ class Profiled(Message):
 
     transaction: Transaction | None = None
     label: Label | None = None
+    change: VerdictChange | None = Field(
+        default=None, description="Given where the label changed the verdict that counts: others change nothing."
+    )
     features: Features = Field(default_factory=dict, description="The card's features at this transaction.")
     late_ms: Annotated[int, Field(ge=0)] = Field(
         default=0, description="How far behind the newest event of its card this one was, in event time."

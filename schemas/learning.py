@@ -8,26 +8,32 @@ from schemas.fields import (
     CardToken,
     CurrencyCode,
     Features,
+    FraudVerdict,
     Identifier,
     MerchantToken,
     Message,
     Positions,
     Text,
     TimeMs,
-    Verdict,
 )
 from schemas.label import LabelSource
 
 
 class TrainingRecord(Message):
-    """One label joined to the features stored when the decision was made. Identity: (card, transaction, revision)."""
+    """One label joined to the features stored when the decision was made.
+
+    Its identity is that of the label: (card, transaction_id, source, revision).
+    """
 
     transaction_id: Identifier
     card: CardToken
     merchant: MerchantToken
     revision: Annotated[int, Field(ge=0)]
-    verdict: Verdict
     source: LabelSource
+    verdict: FraudVerdict = Field(description="The one that counted from this label on.")
+    verdict_of: LabelSource | None = Field(
+        default=None, description="Whose verdict it is, where the label's source only withdrew its own."
+    )
     weight: Annotated[float, Field(gt=0)] = Field(description="How many examples this one stands for.")
     features: Features
     probability: Annotated[float, Field(ge=0, le=1)] | None = Field(

@@ -16,10 +16,8 @@ def weight_of(label: Label, one_in: int) -> float | None:
     """Return how many examples the label stands for; None: not kept.
 
     Payments that nobody disputed are nearly all there are, so of labels from the source `assumed_legitimate` one in
-    `one_in` is kept and stands for as many. Which, a keyed hash of card and transaction id says: the same for each
-    revision, wherever and as often as it is asked. Every other label is kept and stands for itself, but for a
-    `service_dispute`: the cardholder did pay, but quarrels about the goods, which makes it no fraud, and no example of
-    an undisputed payment either.
+    `one_in` is kept and stands for as many. Which, a keyed hash of card and transaction id says: the same wherever and
+    as often as it is asked. Every other label is kept and stands for itself.
 
     >>> def label(number: int, verdict: str = "legitimate", source: str = "assumed_legitimate") -> Label:
     ...     return Label(transaction_id=f"tx-{number}", card="card_a", merchant="mer_b", verdict=verdict, source=source,
@@ -28,12 +26,8 @@ def weight_of(label: Label, one_in: int) -> float | None:
     [None, 3.0, None, None]
     >>> weight_of(label(0), 1), weight_of(label(0, "fraud", "chargeback"), 3)
     (1.0, 1.0)
-    >>> weight_of(label(0, "service_dispute", "chargeback"), 1) is None
-    True
     """
-    if label.verdict == "service_dispute":
-        return None
-    if label.source != "assumed_legitimate":
+    if label.verdict_source != "assumed_legitimate":
         return 1.0
     named = f"{label.card} {label.transaction_id}".encode()  # neither can hold a space
     drawn = int.from_bytes(hashlib.blake2b(named, digest_size=8, key=_KEY).digest())

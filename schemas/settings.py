@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         description="How long a label waits for its payment's prediction to be stored before it is a dead letter:"
         " longer than the store may be down.",
     )
+    silence_matures_days: Annotated[int, Field(ge=0, le=540)] = Field(
+        default=90,
+        description="After so many days without a word a payment that was authorised is taken for honest, and a sample"
+        " of those is labelled assumed_legitimate; 0: never, for senders that label such payments themselves.",
+    )
     clickhouse_url: str = Field(
         default="",
         description="clickhouse://user:password@host:9000/database for a server; empty for the embedded store.",

@@ -12,7 +12,7 @@ from typing import Literal
 from schemas.dead_letter import Replayed
 from schemas.decision import Decision, Duplicate, Prediction, Profiled, ShadowScore
 from schemas.fields import DAY_MS, HOUR_MS, Message
-from schemas.label import Label, Outcome
+from schemas.label import EffectiveLabel, Label, Outcome
 from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, RateTable, TrainingRecord
 from schemas.transaction import Transaction
 
@@ -74,9 +74,9 @@ DEAD_LETTERS_REPLAYED = Topic(
 )
 DUPLICATES = Topic("fraud.duplicates.v1", "card", Duplicate, "task", 90 * DAY_MS)
 TRAINING = Topic("fraud.training.v1", "transaction", TrainingRecord, "single", FOREVER_MS)
-# Every label that was accepted waits here, once, until it is joined to the features of its payment; one whose features
-# are not stored yet goes to the end again.
-LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", Label, "task", SOURCE_OF_RECORD_MS)
+# Every label that changed the verdict that counts waits here, once, until it is joined to the features of its payment;
+# one whose features are not stored yet goes to the end again.
+LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", EffectiveLabel, "task", SOURCE_OF_RECORD_MS)
 MODELS = Topic("fraud.models.v1", "version", ModelVersion, "single", FOREVER_MS, "compact", value_bytes_max=4_194_304)
 # Of policies and rate tables the last record is in force.
 POLICIES = Topic("fraud.policies.v1", "version", PolicyVersion, "single", FOREVER_MS, "compact")

@@ -12,7 +12,7 @@ from typing import Any
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Prediction
 from schemas.fields import Features
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.sampling import weight_of
 from schemas.settings import Settings
@@ -75,7 +75,7 @@ class LearningAudit:
 
 def audit_learning(settings: Settings, topics: Topics) -> LearningAudit:
     """Compare what the topics hold of labels, training records and models."""
-    labels = [_decoded(Label, message.value()) for message in first_appearances(topics[LABELS_WAITING])]
+    labels = [_decoded(EffectiveLabel, message.value()) for message in first_appearances(topics[LABELS_WAITING])]
     predictions = [_decoded(Prediction, message.value()) for message in topics[PREDICTIONS]]
     predicted = {(each.transaction.card, each.transaction.transaction_id): each.features for each in predictions}
     training = [(message.offset(), message.value()) for message in topics[TRAINING]]
@@ -87,21 +87,21 @@ def audit_learning(settings: Settings, topics: Topics) -> LearningAudit:
 
 def compare_records(
     found: LearningAudit,
-    labels: Sequence[Label],
+    labels: Sequence[EffectiveLabel],
     predicted: Mapping[Identity, Features],
     training: Sequence[Logged],
     kept_one_in: int,
 ) -> None:
-    """Compare training records with accepted labels and with what their payments were decided by."""
+    """Compare training records with the labels that waited and with what their payments were decided by."""
     found.labels, found.training_records = len(labels), len(training)
-    accepted = {(label.card, label.transaction_id, label.revision): label for label in labels}
-    learned: Counter[tuple[str, str, int]] = Counter()
+    accepted = {(label.card, label.transaction_id, label.source, label.revision): label for label in labels}
+    learned: Counter[tuple[str, str, str, int]] = Counter()
     for offset, value in training:
         record = decode(TrainingRecord, value)
         if isinstance(record, DecodeFailure):
             found.wrong("learned_of_nothing", f"offset {offset}: {record.detail}")
             continue
-        identity = (record.card, record.transaction_id, record.revision)
+        identity = (record.card, record.transaction_id, record.source, record.revision)
         learned[identity] += 1
         if learned[identity] > 1:
             found.wrong("learned_twice", identity)
@@ -148,8 +148,8 @@ def snapshots_of(training: Iterable[Logged], snapshot_records: int) -> list[Mode
     return snapshots
 
 
-def _of_the_label(about: Label | TrainingRecord) -> tuple[object, ...]:
-    named = (about.merchant, about.verdict, about.source, about.occurred_at_ms, about.reported_at_ms)
+def _of_the_label(about: EffectiveLabel | TrainingRecord) -> tuple[object, ...]:
+    named = (about.merchant, about.verdict, about.verdict_of, about.occurred_at_ms, about.reported_at_ms)
     return (*named, about.weight) if isinstance(about, TrainingRecord) else named
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from schemas.codec import DecodeFailure, decode
 from schemas.decision import Decision, Prediction, Profiled
 from schemas.history import is_history
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label
 from schemas.settings import Settings
 from schemas.topics import (
     DEAD_LETTERS,
@@ -47,6 +47,7 @@ from tests.oracle_dead_letters import (
 )
 from tests.oracle_decisions import Documents, documents_of
 from tests.oracle_features import Entity, differences, exact_base_amount, is_rounded, payment_features
+from tests.oracle_ledger import effective
 
 
 def audit(settings: Settings, topics: Topics | None = None) -> Audit:
@@ -73,7 +74,7 @@ def audit(settings: Settings, topics: Topics | None = None) -> Audit:
     known = profiled_ids | history_ids | found.failed.keys()
     found.lost = len((cards.expected_ids | cards.history_ids) - known)
     _answers(profiled_ids, history_ids, predictions, decisions, found)
-    _waiting(cards.accepted, records[LABELS_WAITING], found)
+    _waiting(cards.effective, records[LABELS_WAITING], found)
     return found
 
 
@@ -85,7 +86,7 @@ class _CardStage:
     ) -> None:
         self.expected_ids: set[Identity] = set()
         self.history_ids: set[Identity] = set()
-        self.accepted: list[Label] = []
+        self.effective: list[EffectiveLabel] = []
         self.repeats: Counter[Repeat] = Counter()
         self._stage = stages_of(settings, ["card"], InForce(shipped_policy(), shipped_rates()))[0]
         self._documents = documents
@@ -122,11 +123,13 @@ class _CardStage:
             label = event.message
             assert isinstance(label, Label)
             failed = (LABELS.name, partition, message.offset()) in found.failed_at
-            is_news = not failed and self._cards[label.card].report(label)
+            is_news, change = (False, None) if failed else self._cards[label.card].report(label)
             found.labels += is_news
-            self.accepted += [label] * is_news
+            to_learn = effective(label, change)
+            self.effective += [to_learn] if to_learn else []
             passed_on = self._by_origin.pop((LABELS.name, partition, message.offset()), None)
-            found.differs(f"label {label.transaction_id}", label if is_news else None, passed_on and passed_on.label)
+            told = (passed_on.label, passed_on.change) if passed_on else None
+            found.differs(f"label {label.transaction_id}", (label, change) if is_news else None, told)
 
     def _pay(self, message: Any) -> None:
         found, partition = self._found, message.partition()
@@ -189,7 +192,8 @@ def _merchant_stage(
                 found.failed[record.transaction.card, record.transaction.transaction_id] += 1
             continue
         if record.label:
-            merchants[record.label.merchant].report(record.label)
+            if record.change:
+                merchants[record.label.merchant].follow(record.label, record.change)
             continue
         transaction = record.transaction
         assert transaction is not None
@@ -216,12 +220,12 @@ def _merchant_stage(
     return expected_ids, history_ids
 
 
-def _waiting(accepted: Iterable[Label], waiting: Iterable[Any], found: Audit) -> None:
-    """Each accepted label begins to wait once. A record with a header `attempt` is one that waits again."""
-    begun = Counter(_decoded(Label, message.value()) for message in first_appearances(waiting))
-    expected = Counter(accepted)
+def _waiting(effective: Iterable[EffectiveLabel], waiting: Iterable[Any], found: Audit) -> None:
+    """Each label that brought about another verdict begins to wait once. One with a header `attempt` waits again."""
+    begun = Counter(_decoded(EffectiveLabel, message.value()) for message in first_appearances(waiting))
+    expected = Counter(effective)
     found.differs("labels that do not wait", Counter(), expected - begun)
-    found.differs("labels that wait though they were not accepted, or again", Counter(), begun - expected)
+    found.differs("labels that wait though they changed nothing, or again", Counter(), begun - expected)
 
 
 def first_appearances(waiting: Iterable[Any]) -> list[Any]:

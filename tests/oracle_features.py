@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from iso4217 import Currency
 
-from schemas.fields import DAY_MS, HOUR_MS
-from schemas.label import Label
+from schemas.fields import DAY_MS, HOUR_MS, FraudVerdict
+from schemas.label import Label, VerdictChange
 from schemas.transaction import Transaction
+from tests.oracle_ledger import RETENTION_MS, Ledger, Standing
 from tests.oracle_log import Log
 
-RETENTION_MS = 32 * DAY_MS
 WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 HALF_LIVES_MS = {"1d": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 CHANNELS = ("pos", "ecommerce", "moto", "atm", "recurring", "unknown")
@@ -97,8 +97,7 @@ class Entity:
         self.priced = Log()  # those with a rate
         self.met: list[tuple[str, int]] = []
         self.devices: list[tuple[str, int]] = []
-        self.frauds: dict[str, Label] = {}
-        self.cleared: dict[str, Label] = {}
+        self.ledger = Ledger()
         self.fraud_at = Log()
         self.cleared_at = Log()
         self.newest_ms: int | None = None
@@ -148,31 +147,31 @@ class Entity:
                 _meet(self.devices, transaction.device, time_ms, 4)
         return late_ms
 
-    def report(self, label: Label) -> bool:
-        """Remember a label unless it is repeated or outdated; return whether it was news."""
-        tag = f"{label.card}|{label.transaction_id}" if self.kind == "merchant" else label.transaction_id
-        fraud, cleared = _held(self.frauds, tag), _held(self.cleared, tag)
-        known = fraud or cleared
-        if known and label.revision <= known.revision:
+    def report(self, label: Label) -> tuple[bool, VerdictChange | None]:
+        """Remember what is said at a card; return whether it was news, and the change of the verdict that counts."""
+        is_news, change = self.ledger.report(label)
+        if change:
+            self._turn(label.transaction_id, self._paid(label.transaction_id), label.reported_at_ms, change)
+        return is_news, change
+
+    def follow(self, label: Label, change: VerdictChange) -> bool:
+        """Take a change of the verdict that counts at a merchant; return whether it was news."""
+        tag = f"{label.card}|{label.transaction_id}"
+        if change.verdict == "fraud" and self.ledger.known(tag):
             return False
-        self.frauds.pop(tag, None)
-        self.cleared.pop(tag, None)
-        if fraud:
-            self.fraud_at.remove(fraud.reported_at_ms, tag)
-        paid = self._paid(label.transaction_id) if self.kind == "card" else 0
-        if cleared and paid is not None:
-            self.cleared_at.remove(cleared.reported_at_ms, tag)
-        if label.verdict == "fraud":
-            self.frauds[tag] = label
-            self.fraud_at.append(label.reported_at_ms, tag)
-        else:
-            if self.kind == "card":
-                self.cleared[tag] = label
-            if paid is None:
-                return True
-            self.cleared_at.append(label.reported_at_ms, tag, paid)
-        self.as_of_ms = max(self.as_of_ms, label.reported_at_ms)
+        self.ledger.standing.pop(tag, None)
+        if change.verdict == "fraud":
+            self.ledger.standing[tag] = Standing("fraud", label.reported_at_ms)
+        self._turn(tag, 0, label.reported_at_ms, change)
         return True
+
+    def _turn(self, tag: str, paid: int | None, now_ms: int, change: VerdictChange) -> None:
+        logs: dict[FraudVerdict, Log] = {"fraud": self.fraud_at, "legitimate": self.cleared_at}
+        if change.before and (change.before == "fraud" or paid is not None):
+            logs[change.before].remove(change.before_since_ms or 0, tag)
+        if change.verdict and (change.verdict == "fraud" or paid is not None):
+            logs[change.verdict].append(now_ms, tag, paid or 0)
+            self.as_of_ms = max(self.as_of_ms, now_ms)
 
     def features(self, transaction: Transaction, amount: int | None) -> dict[str, float]:
         """Return what the entity says to a payment that it does not remember yet."""
@@ -186,7 +185,8 @@ class Entity:
     def _windows(self, time_ms: int, amount: int | None) -> dict[str, float | None]:
         told: dict[str, float | None] = {}
         floor_ms = (self.newest_ms or 0) - RETENTION_MS
-        newest_label_ms = max((label.reported_at_ms for label in self.frauds.values()), default=0)
+        reported = self.ledger.since_ms("fraud")
+        newest_label_ms = max(reported, default=0)
         at_ms, paid = self.payments.at_ms, self.payments.amounts
         for name, window_ms in WINDOWS_MS.items():
             start_ms = max(time_ms - window_ms, floor_ms)
@@ -195,7 +195,6 @@ class Entity:
             told[f"amount_minor_{name}"] = int(inside.sum()) + (amount or 0)
             if name != "1h":
                 start_ms = max(time_ms - window_ms, newest_label_ms - RETENTION_MS)
-                reported = [label.reported_at_ms for label in self.frauds.values()]
                 told[f"known_frauds_{name}"] = sum(start_ms < each <= time_ms for each in reported)
         return told
 
@@ -255,12 +254,6 @@ def _meet(met: list[tuple[str, int]], name: str, time_ms: int, most: int) -> Non
     met.append((name, max([time_ms, *before])))
     met.sort(key=lambda each: each[1])
     del met[:-most]
-
-
-def _held(labels: Mapping[str, Label], tag: str) -> Label | None:
-    newest_ms = max((label.reported_at_ms for label in labels.values()), default=0)
-    label = labels.get(tag)
-    return label if label and label.reported_at_ms > newest_ms - RETENTION_MS else None
 
 
 def _left(log: Log, to_ms: int, half_life_ms: int) -> "np.ndarray[Any, Any]":

@@ -6,16 +6,20 @@ from typing import Any
 from schemas.codec import DecodeFailure, decode
 from schemas.dead_letter import REPLAYED_FROM, DeadLetter
 from schemas.decision import Prediction, Profiled
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label, VerdictChange
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.topics import DEAD_LETTERS, LABELS, MODELS, PREDICTIONS, PROFILED, TRAINING, TRANSACTIONS, Topic
 from streams.detector.stage import Record
 from streams.recompute.logs import Logs
 from tests.oracle_features import Entity
+from tests.oracle_ledger import effective
 
 Identity = tuple[str | None, str | None]
 Held = tuple[str, int, int]
 """Topic, partition, offset."""
+LabelName = tuple[str, str, str, int]
+"""Card, transaction, source, revision."""
+Changes = Mapping[LabelName, VerdictChange | None]
 
 
 class MemoryLogs:
@@ -84,6 +88,11 @@ def accepted_labels(logs: Logs) -> dict[Held, Label]:
     return labels
 
 
+def name_of(about: Label | TrainingRecord) -> LabelName:
+    """Return what names a label, and the record that was learned of it."""
+    return about.card, about.transaction_id, about.source, about.revision
+
+
 def depending_on(logs: Logs, label: Label, *, learned: bool = True) -> set[Identity]:
     """Return whose decisions differ where this label says the opposite: by features, or by what was learned of them.
 
@@ -92,19 +101,33 @@ def depending_on(logs: Logs, label: Label, *, learned: bool = True) -> set[Ident
     """
     failed = _failed(logs)
     records = [(record, _decoded(Profiled, record)) for record in all_of(logs, PROFILED)]
+    of_the_card = _of_the_card(logs, label)
+    accepted = [message for record, message in records if (record.partition, record.offset) not in failed]
+    changes = _changes(of_the_card, label)
+    by_card = _differing(Entity("card"), Entity("card"), of_the_card, label, changes)
+    by_card -= {_identity(message) for record, message in records if (record.partition, record.offset) in failed}
+    at_the_merchant = [message for message in accepted if _about(message).merchant == label.merchant]
+    differing = by_card | _differing(Entity("merchant"), Entity("merchant"), at_the_merchant, label, changes)
+    return differing | (_scored_by(logs, _taught(logs, differing, of_the_card, label)) if learned else set())
+
+
+def labels_differing(logs: Logs, label: Label) -> int:
+    """Return how many labels to be learned differ, are missing or are too many where this label says the opposite."""
+    of_the_card = _of_the_card(logs, label)
+    return len(_others(of_the_card, label))
+
+
+def _of_the_card(logs: Logs, label: Label) -> list[Profiled]:
+    """Return what the card task wrote of a card, along its path."""
+    records = [(record, _decoded(Profiled, record)) for record in all_of(logs, PROFILED)]
     of_the_card = [
         message
         for record, message in records
         if _about(message).card == label.card and REPLAYED_FROM not in dict(record.headers)
     ]
-    # Along the path of the card task; the partition of the merchant is an order by itself.
-    of_the_card.sort(key=lambda message: sum(message.positions[topic.name][1] for topic in (LABELS, TRANSACTIONS)))
-    accepted = [message for record, message in records if (record.partition, record.offset) not in failed]
-    by_card = _differing("card", of_the_card, label)
-    by_card -= {_identity(message) for record, message in records if (record.partition, record.offset) in failed}
-    at_the_merchant = [message for message in accepted if _about(message).merchant == label.merchant]
-    differing = by_card | _differing("merchant", at_the_merchant, label)
-    return differing | (_scored_by(logs, _taught(logs, differing, label)) if learned else set())
+    return sorted(
+        of_the_card, key=lambda message: sum(message.positions[each.name][1] for each in (LABELS, TRANSACTIONS))
+    )
 
 
 def _failed(logs: Logs) -> set[tuple[int, int]]:
@@ -116,13 +139,26 @@ def _failed(logs: Logs) -> set[tuple[int, int]]:
     return {(each.origin.partition, each.origin.offset) for each in letters if each.origin.topic == PROFILED.name}
 
 
-def _differing(kind: Any, messages: Iterable[Profiled], label: Label) -> set[Identity]:
-    then, now = Entity(kind), Entity(kind)
+def _as_planted(said: Label, label: Label) -> Label:
+    return other_verdict(label) if said == label else said
+
+
+def _changes(of_the_card: Iterable[Profiled], label: Label) -> Changes:
+    """Return what each label of the card changes where one of them says the opposite."""
+    card = Entity("card")
+    said = (message.label for message in of_the_card if message.label)
+    return {name_of(each): card.report(_as_planted(each, label))[1] for each in said}
+
+
+def _differing(
+    then: Entity, now: Entity, messages: Iterable[Profiled], label: Label, changes: Changes
+) -> set[Identity]:
     found: set[Identity] = set()
     for message in messages:
         if message.label:
-            then.report(message.label)
-            now.report(other_verdict(label) if message.label == label else message.label)
+            _tell(then, message.label, message.change)
+            change = changes.get(name_of(message.label), message.change)
+            _tell(now, _as_planted(message.label, label), change)
             continue
         assert message.transaction is not None
         told = message.features.get("payment_amount_minor")
@@ -134,14 +170,39 @@ def _differing(kind: Any, messages: Iterable[Profiled], label: Label) -> set[Ide
     return found
 
 
-def _taught(logs: Logs, differing: Collection[Identity], label: Label) -> set[str]:
-    """Return the versions of the snapshots that learned the label, or the features of a payment that differs."""
+def _tell(entity: Entity, label: Label, change: VerdictChange | None) -> None:
+    if entity.kind == "card":
+        entity.report(label)
+    elif change:
+        entity.follow(label, change)
+
+
+def _others(of_the_card: list[Profiled], label: Label) -> set[LabelName]:
+    """Return the names of the labels to be learned that are others where one label says the opposite."""
+    changes = _changes(of_the_card, label)
+    pairs = (
+        (each.label, effective(each.label, each.change), changes[name_of(each.label)])
+        for each in of_the_card
+        if each.label
+    )
+    return {
+        name_of(said)
+        for said, then, change in pairs
+        if _content(then) != _content(effective(_as_planted(said, label), change))
+    }
+
+
+def _content(label: EffectiveLabel | None) -> object:
+    return label and label.model_dump()
+
+
+def _taught(logs: Logs, differing: Collection[Identity], of_the_card: list[Profiled], label: Label) -> set[str]:
+    """Return the versions of the snapshots that learned another label, or the features of a payment that differs."""
+    others = _others(of_the_card, label)
     first: int | None = None
     for record in all_of(logs, TRAINING):
         example = _decoded(TrainingRecord, record)
-        identity = (example.card, example.transaction_id)
-        is_its_own = identity == (label.card, label.transaction_id) and example.revision == label.revision
-        if is_its_own or identity in differing:
+        if name_of(example) in others or (example.card, example.transaction_id) in differing:
             first = record.offset
             break
     models = [ModelVersion.model_validate_json(record.value or b"") for record in all_of(logs, MODELS)]

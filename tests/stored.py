@@ -17,6 +17,7 @@ from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, MODELS, OUTCOMES, PREDICTIONS, TRAINING, Topic
 from tests.findings import keep
+from tests.stored_labels import mark_labels
 
 ZEROES = ("stored_missing", "stored_repeated", "stored_differing", "figures_differing")
 """Figures of which every one must be 0."""
@@ -40,14 +41,15 @@ class View(NamedTuple):
 
 
 PAYMENT = ("card", "event_time", "transaction_id")
+NAME = ("card", "transaction_id", "source", "revision")
 VIEWS: Mapping[str, View] = {
     "v_predictions": View(PREDICTIONS, PAYMENT, ("action", "mode", "model_version"), "amount_minor"),
     "v_decisions": View(DECISIONS, (*PAYMENT, "invalid_place"), ("action", "mode", "policy_version"), "score"),
     "v_dead_letters": View(DEAD_LETTERS, PLACE, ("stage", "reason"), "value_bytes"),
-    "v_label_revisions": View(LABELS, ("card", "transaction_id", "revision"), ("verdict", "source"), "revision"),
-    "v_labels": View(None, ("card", "transaction_id"), ("verdict", "source"), "revision"),
+    "v_labels": View(LABELS, PLACE, ("state", "learning", "conflicting"), "revision"),
+    "v_verdicts": View(None, ("card", "transaction_id"), ("verdict", "source"), "revision"),
     "v_outcomes": View(OUTCOMES, ("card", "transaction_id", "kind", "occurred_at"), ("kind",), "amount_minor"),
-    "v_training": View(TRAINING, ("card", "transaction_id", "revision"), ("verdict", "source"), "weight"),
+    "v_training": View(TRAINING, NAME, ("verdict", "source", "verdict_source"), "weight"),
     "v_models": View(MODELS, ("version",), ("feature_schema",), "records"),
     "v_labelled": View(None, PAYMENT, ("action", "mode", "verdict"), "amount_minor"),
 }
@@ -96,9 +98,9 @@ def expected_rows(topics: Mapping[Topic, Sequence[Any]]) -> dict[str, Rows]:
     for name, view in VIEWS.items():
         if view.topic:
             found[name] = _one_of_each([_row(view.topic, each) for each in topics[view.topic]], view.key)
-    newest = sorted(found["v_label_revisions"], key=lambda row: row["revision"])
-    found["v_labels"] = list({(row["card"], row["transaction_id"]): row for row in newest}.values())
-    labels = {(row["card"], row["transaction_id"]): row for row in found["v_labels"]}
+    mark_labels(found["v_labels"], found)
+    found["v_verdicts"] = [row for row in found["v_labels"] if row["counts"]]
+    labels = {(row["card"], row["transaction_id"]): row for row in found["v_verdicts"]}
     pairs = [(row, labels.get((row["card"], row["transaction_id"]))) for row in found["v_predictions"]]
     found["v_labelled"] = [
         label | row | {"reported_at": label["reported_at"]}
@@ -127,6 +129,7 @@ def _row(topic: Topic, message: Any) -> Row | None:
     row.pop("state", None)  # a model's coefficients: large, and not stored
     row = row.pop("transaction", {}) | row
     row |= {name.removesuffix("_ms"): value for name, value in row.items() if name.endswith(("_at_ms", "_time_ms"))}
+    row |= {"verdict_source": row.get("verdict_of") or row.get("source")}
     row |= {"learned_to": row.get("learned_to_ms"), **dict.fromkeys(WRITTEN, message.timestamp()[1])}
     row |= {"record_partition": message.partition(), "record_offset": message.offset()}
     reasons = row.get("reasons", ())

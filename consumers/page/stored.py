@@ -10,7 +10,7 @@ CONTENTS = (
     ("predictions", f"{_OF_PREDICTIONS} WHERE mode != 'history'"),
     ("history", f"{_OF_PREDICTIONS} WHERE mode = 'history'"),
     ("decisions", "SELECT count() AS n, toUnixTimestamp64Milli(max(decided_at)) AS newest_ms FROM v_decisions"),
-    ("labels", "SELECT count() AS n, toUnixTimestamp64Milli(max(stored_at)) AS newest_ms FROM v_labels"),
+    ("labels", "SELECT count() AS n, toUnixTimestamp64Milli(max(stored_at)) AS newest_ms FROM v_verdicts"),
     ("models", "SELECT count() AS n, toUnixTimestamp64Milli(max(published_at)) AS newest_ms FROM v_models"),
     ("dead letters", "SELECT count() AS n, toUnixTimestamp64Milli(max(sent_at)) AS newest_ms FROM v_dead_letters"),
 )

@@ -5,9 +5,10 @@ CREATE TABLE IF NOT EXISTS training
     transaction_id String COMMENT 'Id that the gateway gave the payment' CODEC(ZSTD(1)),
     card String COMMENT 'Token of the card' CODEC(ZSTD(1)),
     merchant String COMMENT 'Token of the merchant' CODEC(ZSTD(1)),
-    revision UInt32 COMMENT 'Revision of the label; each is a record of its own',
-    verdict LowCardinality(String) COMMENT 'fraud or legitimate',
-    source LowCardinality(String) COMMENT 'chargeback, issuer_report, analyst, customer or assumed_legitimate',
+    source LowCardinality(String) COMMENT 'Source of the label that changed the verdict that counts',
+    revision UInt32 COMMENT 'Revision of that label; each is a record of its own',
+    verdict LowCardinality(String) COMMENT 'The verdict that counted from then on: fraud or legitimate',
+    verdict_source LowCardinality(String) COMMENT 'Whose it is: another than source where that one only withdrew its own',
     weight Float64 COMMENT 'How many examples this one stands for: over 1 where labels were sampled',
     probability Nullable(Float64) COMMENT 'Probability of fraud that was predicted then, 0 to 1; null without a model',
     model_version LowCardinality(String) COMMENT 'Model that had scored, empty where rules alone decided',
@@ -22,7 +23,7 @@ CREATE TABLE IF NOT EXISTS training
 )
 ENGINE = ReplacingMergeTree(precedence)
 PARTITION BY toYYYYMM(occurred_at)
-ORDER BY (card, transaction_id, revision)
+ORDER BY (card, transaction_id, source, revision)
 COMMENT 'Training records as they came, repeats included: read v_training';
 
 CREATE OR REPLACE VIEW v_training

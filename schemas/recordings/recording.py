@@ -148,7 +148,7 @@ def _texts(frame: pd.DataFrame, name: str, source: Source) -> list[str | None]:
         values = column.astype(object).where(column.notna(), None).tolist() if column.hasnans else column.tolist()
     texts = [None if value is None or value == "" else str(value) for value in values]
     if source.means:
-        texts = _converted(name, texts, source.means.__getitem__)
+        texts = [meant or None for meant in _converted(name, texts, source.means.__getitem__)]
     return [text and source.prefix + text for text in texts] if source.prefix else texts
 
 

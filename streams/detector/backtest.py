@@ -13,7 +13,7 @@ from schemas.label import Label
 from schemas.learning import RateTable
 from schemas.sampling import weight_of
 from schemas.transaction import Transaction
-from streams.detector.card import pay_by_card
+from streams.detector.card import effective_of, pay_by_card
 from streams.detector.encode import ENCODER
 from streams.detector.learner import Learner
 from streams.detector.merchant import pay_at_merchant
@@ -82,12 +82,18 @@ class Backtest:
         if by_card.duplicate:
             return None
         card.apply(by_card.changes)
-        merchant.apply(merchant.report(label).changes)
+        change = by_card.verdict
+        if change is None:
+            return None
+        merchant.apply(merchant.follow(label, change).changes)
+        effective = effective_of(label, change)
+        if effective is None:
+            return None
         cells = self._waiting.pop((label.card, label.transaction_id), None)
-        weight = weight_of(label, self._kept_one_in)
+        weight = weight_of(effective, self._kept_one_in)
         if cells is None or weight is None:
             return None
-        return Example(cells, label.verdict == "fraud", weight)
+        return Example(cells, effective.verdict == "fraud", weight)
 
     def learn(self, example: Example) -> None:
         """Learn an example; at every so manieth, let what was learned decide."""

@@ -4,7 +4,7 @@ from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Duplicate, Profiled
 from schemas.fields import Positions
 from schemas.history import HISTORY, is_history
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label, VerdictChange
 from schemas.learning import RateTable
 from schemas.topics import CARD_STATE, DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
@@ -19,7 +19,8 @@ from streams.detector.state import State
 class CardStage(EntityStage):
     """Transactions and labels of a card, in event-time order, become profiled records keyed by merchant.
 
-    A label that was not there before goes two ways: to the merchant, and to wait for the features of its payment.
+    A label that its source has not said before goes to the merchant; one that changes the verdict that counts also goes
+    to wait for the features of its payment, with that verdict.
 
     Labels come first among the inputs: one that is reported at a transaction's own millisecond counts for it.
     """
@@ -70,12 +71,25 @@ class CardStage(EntityStage):
         seen = state.profile(label.card).report(label)
         if seen.duplicate:
             return Step((), ("duplicate_labels",))
-        outputs = (
-            Output(PROFILED, label.merchant.encode(), encode(Profiled(label=label, positions=positions))),
-            Output(LABELS_WAITING, label.card.encode(), encode(label), partition),
-        )
+        change = seen.verdict
+        profiled = Profiled.of_valid(label=label, change=change, features={}, positions=positions)
+        outputs = [Output(PROFILED, label.merchant.encode(), encode(profiled))]
+        if change and (effective := effective_of(label, change)):
+            outputs.append(Output(LABELS_WAITING, label.card.encode(), encode(effective), partition))
         state.apply(label.card, seen.changes)
-        return Step(outputs, ("labels",))
+        return Step(tuple(outputs), ("labels", *("labels_without_effect",) * (change is None)))
+
+
+def effective_of(label: Label, change: VerdictChange) -> Label | None:
+    """Return the label that is to be learned; None where nobody says fraud or legitimate any more.
+
+    It is the label as it came, unless that withdrew its verdict and another source's counts now.
+    """
+    if change.verdict is None:
+        return None
+    if change.verdict_of is None:
+        return label
+    return EffectiveLabel.of_valid(**{**label.__dict__, "verdict": change.verdict, "verdict_of": change.verdict_of})
 
 
 def _duplicate(message: Transaction, partition: int, positions: Positions) -> Output:

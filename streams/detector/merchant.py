@@ -3,6 +3,7 @@
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Profiled
 from schemas.fields import Features, Positions
+from schemas.label import Label, VerdictChange
 from schemas.topics import DECISIONS, MERCHANT_STATE, PREDICTIONS, PROFILED
 from schemas.transaction import Transaction
 from streams.detector.decide import decision_of, predict
@@ -38,10 +39,7 @@ class MerchantStage(EntityStage):
         message = event.message
         assert isinstance(message, Profiled)
         if message.label:
-            profile = state.profile(message.label.merchant)
-            seen = profile.report(message.label)
-            state.apply(message.label.merchant, seen.changes)
-            return Step((), ("duplicate_labels",) if seen.duplicate else ("labels",))
+            return self._follow(state, message.label, message.change)
         transaction = message.transaction
         assert transaction is not None
         seen = pay_at_merchant(state, transaction, message.features)
@@ -66,6 +64,13 @@ class MerchantStage(EntityStage):
             step = Step((decided, predicted), counts)
         state.apply(transaction.merchant, seen.changes)
         return step
+
+    def _follow(self, state: State, label: Label, change: VerdictChange | None) -> Step:
+        if change is None:
+            return Step((), ("labels", "labels_without_effect"))
+        seen = state.profile(label.merchant).follow(label, change)
+        state.apply(label.merchant, seen.changes)
+        return Step((), ("duplicate_labels",) if seen.duplicate else ("labels",))
 
 
 def pay_at_merchant(state: State, transaction: Transaction, by_card: Features) -> Seen:

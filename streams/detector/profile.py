@@ -9,19 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
-from schemas.fields import Features
-from schemas.label import Label
+from schemas.fields import Features, FraudVerdict
+from schemas.label import Label, VerdictChange
 from streams.detector.features import Of, features_of
 from streams.detector.habit import Habit
+from streams.detector.ledger import counting, said_with
 from streams.detector.look import Payment, look_at
 from streams.detector.segment import Entry, Segment
 from streams.detector.window import RETENTION_MS, Timeline
 
-TimelineName = Literal["payments", "frauds", "cleared", "late"]
-TIMELINES: tuple[TimelineName, ...] = ("payments", "frauds", "cleared", "late")
-"""payments: amounts, minor units of the base currency. frauds: known frauds by the time of their report; the value is
-the label's revision. cleared: labels that say no fraud, likewise. late: names of payments too late for every window, by
-the time of the newest payment when they came."""
+TimelineName = Literal["payments", "frauds", "cleared", "undecided", "late"]
+TIMELINES: tuple[TimelineName, ...] = ("payments", "frauds", "cleared", "undecided", "late")
+"""payments: amounts, minor units of the base currency. frauds, cleared: payments whose verdict that counts is fraud or
+legitimate, by the time when that became known; undecided: of which something was said, and neither counts. A payment is
+in one of the three, and the value is its ledger (`streams/detector/ledger.py`); where no ids are kept, frauds has
+known frauds alone. late: names of payments too late for every window, by the time of the newest payment when they
+came."""
 
 PieceName = TimelineName | Literal["habit"]
 Piece = Segment | Habit
@@ -33,7 +36,8 @@ ProfileChanges = dict[PieceName, Mapping[int, Piece | None]]
 class Kind:
     """A kind of entity, and the groups of features that it tells.
 
-    `keeps_ids` is set where payments and labels are told apart by id, so that a repeated one is known.
+    `keeps_ids` is set where payments and labels are told apart by id, so that a repeated one is known, and where it is
+    known who has said what of a payment. Other entities follow what such a one says.
     """
 
     tells: tuple[Of, ...]
@@ -48,13 +52,22 @@ _NOTHING = Timeline()
 """What a part without entries is read from. Never changed: most entities have payments and nothing else."""
 
 
+_TIMELINE_OF: Mapping[FraudVerdict | None, TimelineName] = {
+    "fraud": "frauds",
+    "legitimate": "cleared",
+    None: "undecided",
+}
+_VERDICT_OF: Mapping[TimelineName, FraudVerdict | None] = {name: verdict for verdict, name in _TIMELINE_OF.items()}
+
+
 class Seen(NamedTuple):
-    """What a profile says to an event."""
+    """What a profile says to an event. `verdict` is given where a label changed the one that counts."""
 
     duplicate: bool = False
     late_ms: int = 0
     features: Features = {}  # noqa: RUF012 - never changed
     changes: ProfileChanges = {}  # noqa: RUF012
+    verdict: VerdictChange | None = None
 
 
 class Profile:
@@ -119,45 +132,72 @@ class Profile:
         return habit
 
     def report(self, label: Label) -> Seen:
-        """Return what a label changes. A repeated or older revision is a duplicate.
-
-        An entity that keeps no ids is told each revision once; of labels that say no fraud it remembers none.
-        """
-        tag = label.transaction_id if self._kind.keeps_ids else f"{label.card}|{label.transaction_id}"
-        frauds, cleared = self._timeline("frauds"), self._timeline("cleared")
-        known_fraud, known_cleared = frauds.find(tag), cleared.find(tag)
-        known = known_fraud or known_cleared
-        if known and label.revision <= known.value:
+        """Return what a label changes where ids are kept. A repeated or older revision of its source is a duplicate."""
+        tag = label.transaction_id
+        name, known = self._ledger_of(tag)
+        said = said_with(known.value if known else 0, label)
+        if said is None:
             return Seen(duplicate=True)
-        changes: ProfileChanges = {}
-        habit = self._habit
-        entry = Entry(label.reported_at_ms, label.revision, tag)
-        if known_fraud:
-            habit = habit.reported(known_fraud.time_ms, -1.0)
-        if label.verdict == "fraud":
-            if known_cleared:
-                changes["cleared"] = cleared.remove(tag)
-                habit = self._cleared(habit, known_cleared, -1.0)
-            changes["frauds"] = frauds.move(entry) if known_fraud else frauds.insert(entry)
-            habit = habit.reported(label.reported_at_ms, 1.0)
-        else:
-            if known_fraud:
-                changes["frauds"] = frauds.remove(tag)
-            if self._kind.keeps_ids:
-                changes["cleared"] = cleared.move(entry) if known_cleared else cleared.insert(entry)
-            if known_cleared:
-                habit = self._cleared(habit, known_cleared, -1.0)
-            habit = self._cleared(habit, entry, 1.0)
+        verdict, source = counting(said)
+        now = _TIMELINE_OF[verdict]
+        if known and now == name:
+            return Seen(changes={name: self._timeline(name).revalue(known._replace(value=said))})
+        changes: ProfileChanges = {now: self._timeline(now).insert(Entry(label.reported_at_ms, said, tag))}
+        if known:
+            changes[name] = self._timeline(name).remove(tag)
+        elif verdict is None:
+            return Seen(changes=changes)
+        before = _VERDICT_OF[name] if known else None
+        change = VerdictChange.of_valid(
+            verdict=verdict,
+            verdict_of=None if source == label.source else source,
+            before=before,
+            before_since_ms=known.time_ms if known and before else None,
+        )
+        habit = self._turned(tag, label.reported_at_ms, change)
         if habit is not self._habit:
             changes["habit"] = {0: habit}
+        return Seen(changes=changes, verdict=change)
+
+    def follow(self, label: Label, change: VerdictChange) -> Seen:
+        """Return what changes where no ids are kept, when the verdict that counts for a payment has changed.
+
+        Frauds are named, so that one can be taken back; one that is known already changes nothing.
+        """
+        tag, frauds = f"{label.card}|{label.transaction_id}", self._timeline("frauds")
+        if change.verdict == "fraud" and frauds.find(tag):
+            return Seen(duplicate=True)
+        changes: ProfileChanges = {"habit": {0: self._turned(tag, label.reported_at_ms, change)}}
+        if change.verdict == "fraud":
+            changes["frauds"] = frauds.insert(Entry(label.reported_at_ms, 0, tag))
+        elif change.before == "fraud":
+            changes["frauds"] = frauds.remove(tag)
         return Seen(changes=changes)
 
-    def _cleared(self, habit: Habit, label: Entry, number: float) -> Habit:
-        """Return the habit with a payment cleared, or not any more; a card must still know what was paid."""
-        paid = self._timeline("payments").find(label.tag)
+    def _ledger_of(self, tag: str) -> tuple[TimelineName, Entry | None]:
+        """Return where a payment's ledger is, and the ledger."""
+        for name in _VERDICT_OF:
+            timeline = self._timelines.get(name)
+            known = timeline and timeline.find(tag)
+            if known:
+                return name, known
+        return "undecided", None
+
+    def _turned(self, tag: str, now_ms: int, change: VerdictChange) -> Habit:
+        """Return the habit when another verdict counts: what counted before is taken back."""
+        habit = self._habit
+        if change.before and change.before_since_ms is not None:
+            habit = self._told(habit, change.before, change.before_since_ms, tag, -1.0)
+        return self._told(habit, change.verdict, now_ms, tag, 1.0) if change.verdict else habit
+
+    def _told(self, habit: Habit, verdict: FraudVerdict, time_ms: int, tag: str, number: float) -> Habit:
+        """Return the habit with one more fraud or payment cleared, or one less; a card must know what was paid."""
+        if verdict == "fraud":
+            return habit.reported(time_ms, number)
+        paid = self._timeline("payments").find(tag)
         if paid is None and self._kind.keeps_ids:
             return habit
-        return habit.cleared(label.time_ms, number, paid.value if paid else 0)
+        return habit.cleared(time_ms, number, paid.value if paid else 0)
 
     def apply(self, changes: Mapping[PieceName, Mapping[int, Piece | None]]) -> None:
         """Put changes in place."""

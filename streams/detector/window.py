@@ -166,12 +166,12 @@ class Timeline:
         entries = [entry for entry in self._segments[place].entries() if entry.tag != tag]
         return {self._serials[place]: Segment.of(entries) if entries else None}
 
-    def move(self, entry: Entry) -> Changes:
-        """Return the changes that put an entry in the place of the one of the same name."""
-        scratch = Timeline(dict(zip(self._serials, self._segments, strict=True)))
-        removed = scratch.remove(entry.tag)
-        scratch.apply(removed)
-        return {**removed, **scratch.insert(entry)}
+    def revalue(self, entry: Entry) -> Changes:
+        """Return the changes that give the entry of this name and time, which is held, another value."""
+        place = self._place_of(entry.tag, entry.time_ms)
+        entries = self._segments[place].entries()
+        entries[self._segments[place].tags.index(entry.tag)] = entry
+        return {self._serials[place]: Segment.of(entries)}
 
     def _place_of(self, tag: str, time_ms: int) -> int:
         place = bisect_right(self._starts, time_ms) - 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.codec import DecodeFailure, decode
 from schemas.dead_letter import REPLAYED_FROM
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label
 from schemas.topics import DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.detector.stage import Event, Output, Record, Refusal, Step
@@ -14,15 +14,15 @@ from streams.recompute.order import Order, digest_of, merged
 from streams.recompute.repeats import Repeats
 from streams.recompute.replay import Place, Play, subject_of
 
-LabelName = tuple[str, str, int]
-"""Card, transaction, revision."""
+LabelName = tuple[str, str, str, int]
+"""Card, transaction, source, revision."""
 
 
 class CardPlay:
     """One card task.
 
     `changed` are the profiled records that came out differently, by their places; None: it would not have been
-    written. `labels` are the accepted labels that did, by their names.
+    written. `labels` are the labels to be learned that did, by their names.
     """
 
     def __init__(self, play: Play, order: Order) -> None:
@@ -38,7 +38,7 @@ class CardPlay:
         self._waiting = Awaited(play.logs.read(LABELS_WAITING, play.partition, start), _first_wait)
         self._repeats = Repeats(play)
         self.changed: dict[Place, Output | None] = {}
-        self.labels: dict[LabelName, Label | None] = {}
+        self.labels: dict[LabelName, EffectiveLabel | None] = {}
 
     def run(self, *, counted: bool) -> None:
         """Play it, and compare all but the content of profiled records that differ: they are met where they lie."""
@@ -91,15 +91,15 @@ class CardPlay:
 
     def _compare_label(self, decided: Record | None, made: Output | None) -> None:
         held = decided or made
-        label = decode(Label, held.value) if held else None
+        label = decode(EffectiveLabel, held.value) if held else None
         if label is None or isinstance(label, DecodeFailure):
             return
-        again = decode(Label, made.value) if made else None
+        again = decode(EffectiveLabel, made.value) if made else None
         event = Event(Record(LABELS.name, 0, 0, 0, None, None), label, label.reported_at_ms)
         self._play.found.compare(LABELS_WAITING.name, subject_of(event), decided, made)
         if decided and (made is None or made.value != decided.value):
-            name = (label.card, label.transaction_id, label.revision)
-            self.labels[name] = again if isinstance(again, Label) else None
+            name = (label.card, label.transaction_id, label.source, label.revision)
+            self.labels[name] = again if isinstance(again, EffectiveLabel) else None
 
 
 def _first_wait(record: Record) -> LabelName | None:
@@ -113,4 +113,4 @@ def _first_wait(record: Record) -> LabelName | None:
 
 
 def _label_name(fields: dict[str, Any]) -> LabelName:
-    return fields["card"], fields["transaction_id"], fields.get("revision", 0)
+    return fields["card"], fields["transaction_id"], fields["source"], fields.get("revision", 0)

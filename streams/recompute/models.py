@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from schemas.codec import encode
 from schemas.fields import Features
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.sampling import weight_of
 from schemas.topics import MODELS, PREDICTIONS, TRAINING
@@ -24,7 +24,7 @@ class Training:
 
     Parameters
     ----------
-    labels, features : what came out differently: accepted labels by name, features by the place of their prediction.
+    labels, features : what came out differently: labels to be learned by name, features by the place of a prediction.
     kept_one_in : the share of assumed-legitimate labels that is learned.
     """
 
@@ -32,7 +32,7 @@ class Training:
         self,
         logs: Logs,
         stage: LearningStage,
-        labels: Mapping[LabelName, Label | None],
+        labels: Mapping[LabelName, EffectiveLabel | None],
         features: Mapping[Place, Features | None],
         kept_one_in: int,
     ) -> None:
@@ -62,7 +62,7 @@ class Training:
 
     def _as_it_comes_out(self, record: TrainingRecord) -> TrainingRecord | None:
         changes: dict[str, object] = {}
-        name = (record.card, record.transaction_id, record.revision)
+        name = (record.card, record.transaction_id, record.source, record.revision)
         if name in self._labels:
             label = self._labels[name]
             weight = weight_of(label, self._kept_one_in) if label else None
@@ -70,7 +70,7 @@ class Training:
                 return None
             changes = {
                 "verdict": label.verdict,
-                "source": label.source,
+                "verdict_of": label.verdict_of,
                 "reported_at_ms": label.reported_at_ms,
                 "weight": weight,
             }

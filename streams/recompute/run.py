@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.fields import Features
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, LABELS_WAITING, PREDICTIONS, PROFILED
 from streams.detector.learning_stage import LearningStage
 from streams.detector.stage import EntityStage, Output, Record
@@ -64,7 +64,7 @@ class Recomputation:
     _tasks: Tasks = field(default_factory=dict)
     _versions: frozenset[str] | None = None
     _changed: dict[Place, Output | None] = field(default_factory=dict)
-    _labels: dict[LabelName, Label | None] = field(default_factory=dict)
+    _labels: dict[LabelName, EffectiveLabel | None] = field(default_factory=dict)
 
     def run(self) -> Found:
         """Recompute and compare.

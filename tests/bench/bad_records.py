@@ -104,6 +104,7 @@ def bad_records(now_ms: int) -> list[Bad]:
         Bad("number_as_key", "key_mismatch", good("number_as_key"), key=PAN.encode()),
         Bad("number_in_header", "no_key", good("number_in_header"), key=None, headers=(("pan", PAN.encode()),)),
         Bad("label_verdict", "invalid", label(now_ms, verdict="guilty"), None, topic=LABELS),
+        Bad("label_reason", "invalid", label(now_ms, verdict="fraud", reason_code="Visa 13.1"), None, topic=LABELS),
         Bad("label_key", "key_mismatch", label(now_ms), None, key=b"card_of_another", topic=LABELS),
         Bad("label_number", "invalid", label(now_ms, reason_code=PAN), None, topic=LABELS),
         Bad("card_core", "core_exception", payment(now_ms, "card_core", CARD), "review", CARD.encode()),

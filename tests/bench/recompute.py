@@ -29,7 +29,7 @@ from streams.recompute.documents import Documents
 from streams.recompute.logs import Logs
 from streams.recompute.run import Asked, Recomputation
 from tests.faults.run import LABELLING
-from tests.planted import Held, PlantedLogs, accepted_labels, all_of, depending_on, other_verdict, predicted
+from tests.planted import Held, PlantedLogs, accepted_labels, all_of, depending_on, name_of, other_verdict, predicted
 
 SNAPSHOT_RECORDS = 100
 NEEDS = ModelNeeds(records=200, frauds=5)
@@ -179,11 +179,11 @@ def _label_learned_halfway(logs: Logs) -> tuple[Held, Label]:
     models = [ModelVersion.model_validate_json(record.value or b"") for record in all_of(logs, MODELS)]
     offsets = [model.training_offset for model in models if model.version in decided]
     middle = offsets[len(offsets) // 2 - 1]
-    places = {(each.card, each.transaction_id, each.revision): held for held, each in accepted_labels(logs).items()}
+    places = {name_of(each): held for held, each in accepted_labels(logs).items()}
     for record in all_of(logs, TRAINING):
         example = TrainingRecord.model_validate_json(record.value or b"")
         if record.offset >= middle and example.verdict == "fraud":
-            held = places[example.card, example.transaction_id, example.revision]
+            held = places[name_of(example)]
             return held, accepted_labels(logs)[held]
     raise RuntimeError("no fraud was learned in the second half")
 

@@ -66,7 +66,7 @@ def test_a_model_says_what_it_learned_and_when_it_came(warehouse: Warehouse) -> 
 
 def test_a_labelled_payment_has_its_newest_verdict_once(warehouse: Warehouse) -> None:
     insert(warehouse, "predictions", *(row("predictions", prediction(id_)) for id_ in ("tx-1", "tx-1", "tx-2")))
-    revised = label(1, verdict="legitimate", source="analyst")
+    revised = label(1, verdict="legitimate")
     insert(warehouse, "labels", row("labels", label()), row("labels", revised, offset=1), row("labels", revised))
     read = only_row(warehouse, "SELECT * FROM v_labelled")
     assert read == {
@@ -82,7 +82,7 @@ def test_a_labelled_payment_has_its_newest_verdict_once(warehouse: Warehouse) ->
         "mode": "normal",
         "model_version": "m-1",
         "verdict": "legitimate",
-        "source": "analyst",
+        "source": "chargeback",
         "reported_at": AT + dt.timedelta(days=2),
     }
 

@@ -31,7 +31,6 @@ from tests.contract.warehouse_rows import (
     dead_letter_record,
     decision,
     insert,
-    label,
     prediction,
     row,
 )
@@ -63,8 +62,9 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
     assert set(listed.index) == {
         *SINK,
         *(sink.view for sink in SINKS),
-        "v_label_revisions",
+        "v_verdicts",
         "v_labelled",
+        "matured",
         "schema_migrations",
     }
     assert listed["comment"].all()
@@ -98,7 +98,7 @@ def test_the_native_driver_packs_the_columns_as_the_engine_reads_them(
 
 @pytest.mark.parametrize("table", SINK)
 def test_rows_stored_again_change_no_view(warehouse: Warehouse, table: str) -> None:
-    rows, view = ROWS[table], {"view": "v_label_revisions" if table == "labels" else SINK[table].view}
+    rows, view = ROWS[table], {"view": SINK[table].view}
     read = "SELECT * FROM {view:Identifier} ORDER BY record_partition, record_offset"
     insert(warehouse, table, *rows)
     first = warehouse.query_columns(read, view)
@@ -187,21 +187,6 @@ def test_refusals_stand_beside_the_answer_and_each_other(warehouse: Warehouse) -
         insert(warehouse, "decisions", *rows)
     counted = query_frame(warehouse, "SELECT action, count() AS c FROM v_decisions GROUP BY action ORDER BY action")
     assert counted.to_dict("list") == {"action": ["approve", "invalid"], "c": [1, 5]}
-
-
-def test_the_newest_revision_of_a_label_is_the_label(warehouse: Warehouse) -> None:
-    for revision, verdict in ((1, "legitimate"), (0, "fraud"), (0, "service_dispute")):
-        offset = 5 if verdict == "service_dispute" else 3
-        insert(warehouse, "labels", row("labels", label(revision, verdict=verdict), offset=offset))
-    assert warehouse.query_columns("SELECT verdict FROM v_labels") == {"verdict": ["legitimate"]}
-    both = warehouse.query_columns("SELECT verdict FROM v_label_revisions ORDER BY revision")
-    assert both == {"verdict": ["fraud", "legitimate"]}
-
-
-def test_a_revision_that_moved_to_another_month_is_one_revision(warehouse: Warehouse) -> None:
-    insert(warehouse, "labels", row("labels", label(), offset=3))
-    insert(warehouse, "labels", row("labels", label(occurred_at_ms=AT_MS - 86_400_000), offset=4))
-    assert warehouse.query_columns("SELECT record_offset FROM v_label_revisions") == {"record_offset": [3]}
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 0, 2**62])

@@ -38,6 +38,8 @@ LABELLING = {
     # Revisions: disputes that are overturned.
     "--label-noise": "0.02",
     "--label-reversals": "0.5",
+    # Sources that agree: what is said again teaches nothing.
+    "--label-early-reports": "0.3",
 }
 STOPPED_ITSELF = b" stopping: "
 

@@ -11,6 +11,7 @@ HOSTS = {
     "consumers/kafka_scan.py": "reads topics from place to place",
     "consumers/decisions.py": "looks a decision up, and waits for it",
     "consumers/commands.py": "reads the repaired value, and says what was found",
+    "consumers/kafka_labels.py": "publishes the labels of silence",
     "consumers/kafka_label_log.py": "the transactional client of the label join",
     "consumers/parts.py": "runs the parts of a process in threads",
     "consumers/clickhouse_embedded.py": "the store in this process",

@@ -149,7 +149,7 @@ def publish(settings: Settings, number: int, *, commit_every: int = 2_000) -> No
 STORED = """
 SELECT (SELECT count() FROM v_predictions) AS predictions, (SELECT uniqExact(transaction_id) FROM v_predictions) AS ids,
     (SELECT count() FROM v_decisions) AS decisions, (SELECT count() FROM v_dead_letters) AS dead_letters,
-    (SELECT count() FROM v_labels) AS labels, (SELECT sum(amount_minor) FROM v_predictions) AS amount
+    (SELECT count() FROM v_verdicts) AS labels, (SELECT sum(amount_minor) FROM v_predictions) AS amount
 """
 
 

@@ -13,7 +13,7 @@ from consumers.training import Terms, Write
 from consumers.waiting import Limits, Queue
 from consumers.warehouse import WarehouseUnavailableError
 from schemas.codec import encode
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label
 from schemas.topics import LABELS_WAITING, TRAINING
 
 AT_MS = 1_522_540_800_000
@@ -27,7 +27,7 @@ class Killed(BaseException):
     """This run is no more."""
 
 
-def label(number: int, **changes: Any) -> Label:
+def label(number: int, **changes: Any) -> EffectiveLabel:
     fields: dict[str, Any] = {
         "transaction_id": f"tx-{number}",
         "card": f"card_{number % 5}",
@@ -37,7 +37,7 @@ def label(number: int, **changes: Any) -> Label:
         "occurred_at_ms": AT_MS + number * 60_000,
         "reported_at_ms": AT_MS + DAY_MS + number * 60_000,
     }
-    return Label(**(fields | changes))
+    return EffectiveLabel(**(fields | changes))
 
 
 @dataclass

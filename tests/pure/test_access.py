@@ -34,7 +34,7 @@ WANTED = bindings("fraud")
 
 WRITERS: list[tuple[Topic, set[str]]] = [
     (TRANSACTIONS, {"gateway", "source", "importer", "replayer"}),
-    (LABELS, {"reporter", "source", "importer", "replayer"}),
+    (LABELS, {"reporter", "source", "importer", "replayer", "store"}),
     (OUTCOMES, {"reporter", "source", "importer"}),
     (PROFILED, {"worker", "replayer"}),
     (LABELS_WAITING, {"worker", "store", "replayer"}),

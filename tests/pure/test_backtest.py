@@ -6,7 +6,7 @@ from producers.world import World, cases
 from schemas.codec import decode, encode
 from schemas.decision import Prediction
 from schemas.fields import Positions
-from schemas.label import Label
+from schemas.label import EffectiveLabel, Label
 from schemas.learning import ModelNeeds, ModelVersion
 from schemas.recordings.stream import Stream
 from schemas.sampling import weight_of
@@ -65,12 +65,13 @@ class _Live:
                         told = decode(Prediction, answer.value)
                         assert isinstance(told, Prediction)
                         prediction = self._predicted[message.card, message.transaction_id] = told
-            elif output.topic is LABELS_WAITING and isinstance(message, Label):
-                assert output.value == encode(message)
-                self._learn(message)
+            elif output.topic is LABELS_WAITING:
+                label = decode(EffectiveLabel, output.value)
+                assert isinstance(label, EffectiveLabel)
+                self._learn(label)
         return prediction
 
-    def _learn(self, label: Label) -> None:
+    def _learn(self, label: EffectiveLabel) -> None:
         weight = weight_of(label, KEPT_ONE_IN)
         known = self._predicted.get((label.card, label.transaction_id))
         if weight is None or known is None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -17,19 +18,19 @@ from tests.pure.label_log import AT_MS, DAY_MS, TERMS, Fault, Killed, World, lab
 
 NOW_MS = AT_MS + 30 * DAY_MS
 SOURCES = ("chargeback", "assumed_legitimate", "analyst", "assumed_legitimate")
-VERDICTS = ("fraud", "legitimate", "legitimate", "legitimate", "service_dispute", "legitimate")
+VERDICTS = ("fraud", "legitimate", "legitimate", "legitimate", "fraud", "legitimate")
 
 
 def mixed(number: int = 24) -> list[Label]:
-    """Labels of every kind; a service dispute now and then."""
+    """Labels of every kind."""
     return [label(n, source=SOURCES[n % 4], verdict=VERDICTS[n % 6]) for n in range(number)]
 
 
-def kept(labels: list[Label]) -> set[str]:
+def kept(labels: Sequence[Label]) -> set[str]:
     return {each.transaction_id for each in labels if weight_of(each, TERMS.legitimate_kept_one_in)}
 
 
-def stored(labels: list[Label], delay_ms: int = 0) -> dict[str, int]:
+def stored(labels: Sequence[Label], delay_ms: int = 0) -> dict[str, int]:
     """Every third prediction is stored later, by a delay."""
     return {each.transaction_id: NOW_MS + (delay_ms if n % 3 == 0 else 0) for n, each in enumerate(labels)}
 
@@ -39,9 +40,8 @@ def test_every_label_has_its_end_and_is_counted() -> None:
     world = World(labels, stored(labels))
     counters = world.run().counters
     assert Counter(world.ids()) == Counter(kept(labels))
-    disputes = sum(each.verdict == "service_dispute" for each in labels)
-    assert (counters.joined, counters.ignored) == (len(kept(labels)), disputes)
-    assert counters.sampled_out == len(labels) - len(kept(labels)) - disputes
+    assert counters.joined == len(kept(labels))
+    assert counters.sampled_out == len(labels) - len(kept(labels))
     assert counters.sampled_out > 0
     assert (counters.dead_letters, counters.waiting, counters.requeued) == (0, 0, 0)
 
@@ -161,7 +161,7 @@ FAULTS = st.lists(
 @settings(max_examples=150)
 @given(faults=FAULTS, delay_ms=st.integers(0, 20_000), number=st.integers(0, 40), batch=st.integers(1, 30))
 def test_any_faults_change_nothing(faults: list[tuple[int, Fault]], delay_ms: int, number: int, batch: int) -> None:
-    """Law: however many faults, every label ends once: a record, or let go by sampling, or ignored."""
+    """Law: however many faults, every label ends once: a record, or let go by sampling."""
     labels = mixed(number)
     at, script = 0, []
     for gap, fault in faults:

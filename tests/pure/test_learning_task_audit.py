@@ -7,7 +7,7 @@ import pytest
 
 from schemas.codec import encode
 from schemas.fields import Features
-from schemas.label import Label
+from schemas.label import EffectiveLabel
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.sampling import weight_of
 from streams.detector.scorer import digest_of
@@ -17,7 +17,7 @@ NOW_MS = 1_600_000_000_000
 KEPT_ONE_IN = 3
 
 
-def _label(number: int, **changes: Any) -> Label:
+def _label(number: int, **changes: Any) -> EffectiveLabel:
     fields: dict[str, Any] = {
         "transaction_id": f"tx-{number}",
         "card": "card_a",
@@ -27,10 +27,10 @@ def _label(number: int, **changes: Any) -> Label:
         "occurred_at_ms": NOW_MS,
         "reported_at_ms": NOW_MS + number,
     }
-    return Label.model_validate(fields | changes)
+    return EffectiveLabel.model_validate(fields | changes)
 
 
-def _record(label: Label, weight: float, **changes: Any) -> bytes:
+def _record(label: EffectiveLabel, weight: float, **changes: Any) -> bytes:
     fields: dict[str, Any] = label.model_dump(
         include={
             "transaction_id",
@@ -87,6 +87,10 @@ def _learn_another_revision(world: _World) -> None:
     world.labels[1] = world.labels[1].model_copy(update={"revision": 4})
 
 
+def _learn_of_another_source(world: _World) -> None:
+    world.labels[1] = world.labels[1].model_copy(update={"source": "analyst"})
+
+
 def _change_verdict(world: _World) -> None:
     world.labels[1] = world.labels[1].model_copy(update={"verdict": "fraud"})
 
@@ -123,6 +127,7 @@ WRONGS: dict[str, tuple[Callable[[_World], None], set[str]]] = {
     "lost": (_lose_one, {"never_learned"}),
     "of nothing": (_learn_of_nothing, {"learned_of_nothing"}),
     "another revision": (_learn_another_revision, {"learned_of_nothing", "never_learned"}),
+    "another source": (_learn_of_another_source, {"learned_of_nothing", "never_learned"}),
     "another verdict": (_change_verdict, {"labels_differing"}),
     "another weight": (_change_weight, {"labels_differing"}),
     "other features": (_change_features, {"features_differing"}),

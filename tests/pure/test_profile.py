@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.fields import DAY_MS, HOUR_MS, Features, Verdict
-from schemas.label import Label
+from schemas.label import SOURCES_BY_RANK, Label, LabelSource, VerdictChange
 from schemas.transaction import Transaction
 from streams.detector.look import Payment
 from streams.detector.profile import CARD, MERCHANT, Kind, Seen
 from streams.detector.state import State
 from tests.oracle_features import Entity, differences, payment_features
+from tests.oracle_ledger import Ledger
 
 START_MS = 1_600_000_000_000
 ENTITY = "card_a"
@@ -52,6 +53,9 @@ class Remembering:
     def report(self, label: Label) -> Seen:
         return self._applied(self.state.profile(ENTITY).report(label))
 
+    def follow(self, label: Label, change: VerdictChange) -> Seen:
+        return self._applied(self.state.profile(ENTITY).follow(label, change))
+
     def _applied(self, seen: Seen) -> Seen:
         self.state.apply(ENTITY, seen.changes)
         self.log.update(self.state.take_changed_pieces())
@@ -78,17 +82,12 @@ def _payment(
     return Payment(transaction, amount, name, transaction.merchant)
 
 
-def _label(name: str, revision: int, verdict: Verdict, reported_at_ms: int) -> Label:
-    return Label(
-        transaction_id=name,
-        card="card_a",
-        merchant="mer_b",
-        revision=revision,
-        verdict=verdict,
-        source="chargeback",
-        occurred_at_ms=START_MS,
-        reported_at_ms=reported_at_ms,
-    )
+def _label(
+    name: str, revision: int, verdict: Verdict, reported_at_ms: int, source: LabelSource = "chargeback"
+) -> Label:
+    named = {"transaction_id": name, "card": "card_a", "merchant": "mer_b", "revision": revision}
+    said = {"verdict": verdict, "source": source, "occurred_at_ms": START_MS, "reported_at_ms": reported_at_ms}
+    return Label.model_validate({**named, **said})
 
 
 _fine = st.integers(0, 60).map(lambda step: START_MS + step * HOUR_MS // 2)
@@ -97,8 +96,11 @@ _near = st.integers(0, 50).map(lambda step: START_MS + step * DAY_MS // 2)
 _names = st.integers(0, 60).map(lambda number: f"tx-{number}")
 _amounts = st.one_of(st.integers(0, 10**4), st.integers(0, 10**13), st.none())
 _devices = st.one_of(st.none(), st.integers(0, 6))
-_verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["fraud", "fraud", "legitimate", "service_dispute"])
-_labels = st.builds(_label, st.integers(0, 5).map("tx-{}".format), st.integers(0, 4), _verdicts, _near)
+_verdicts: st.SearchStrategy[Verdict] = st.sampled_from(
+    ["fraud", "fraud", "legitimate", "legitimate", "service_dispute", "withdrawn"]
+)
+_sources = st.sampled_from(SOURCES_BY_RANK)
+_labels = st.builds(_label, st.integers(0, 5).map("tx-{}".format), st.integers(0, 4), _verdicts, _near, _sources)
 
 
 def _steps(times: st.SearchStrategy[int], *more: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
@@ -107,12 +109,16 @@ def _steps(times: st.SearchStrategy[int], *more: st.SearchStrategy[object]) -> s
 
 
 def _equals_lists(kind: Kind, steps: list[object]) -> None:
-    remembering, lists = Remembering(kind), Lists(kind)
+    remembering, lists, ledger = Remembering(kind), Lists(kind), Ledger()
     for step in steps:
-        if isinstance(step, Label):
+        if isinstance(step, Label) and not kind.keeps_ids:
+            if change := ledger.report(step)[1]:
+                assert remembering.follow(step, change).duplicate == (not lists.entity.follow(step, change))
+        elif isinstance(step, Label):
             # What is said of a payment comes after it.
-            if not kind.keeps_ids or lists.entity.knows(step.transaction_id):
-                assert remembering.report(step).duplicate == (not lists.entity.report(step))
+            if lists.entity.knows(step.transaction_id):
+                seen = remembering.report(step)
+                assert (not seen.duplicate, seen.verdict) == lists.entity.report(step)
         elif isinstance(step, Payment):
             loose = lists.entity.loose
             seen, (duplicate, late_ms, features) = remembering.pay_with(step), lists.pay(step)
@@ -204,7 +210,7 @@ def test_seeing_changes_nothing() -> None:
     profile = card.state.profile(ENTITY)
     for _ in range(2):
         assert not profile.pay(_payment(START_MS, 5, "A")).duplicate
-        assert not profile.report(_label("A", 0, "fraud", START_MS)).duplicate
+        assert profile.report(_label("A", 0, "fraud", START_MS)).verdict
     assert profile.pay(_payment(START_MS, 5, "B")).features["card_count_24h"] == 1
     assert profile.pay(_payment(START_MS, 5, "B")).features["card_merchant_is_new"] == 1
 
@@ -277,8 +283,9 @@ def _life(chance: Random, steps: int) -> list[object]:
         life.append(_payment(now_ms - late_ms, amount, *named))
         if chance.random() < 0.3:
             label_ms = now_ms - chance.choice((0, HOUR_MS, 3 * DAY_MS))
-            verdict: Verdict = chance.choice(("fraud", "legitimate", "legitimate"))
-            life.append(_label(f"tx-{chance.randrange(12)}", chance.randrange(9), verdict, label_ms))
+            verdict: Verdict = chance.choice(("fraud", "legitimate", "legitimate", "service_dispute", "withdrawn"))
+            source = chance.choice(SOURCES_BY_RANK)
+            life.append(_label(f"tx-{chance.randrange(12)}", chance.randrange(9), verdict, label_ms, source))
         if chance.random() < 0.02:
             life.append("restore")
     return life

@@ -9,8 +9,7 @@ import pytest
 from schemas.codec import decode, encode
 from schemas.decision import Decision, Duplicate, Profiled
 from schemas.fields import DAY_MS
-from schemas.label import Label
-from schemas.topics import DEAD_LETTERS, DUPLICATES, LABELS, LABELS_WAITING, PROFILED, TRANSACTIONS
+from schemas.topics import DEAD_LETTERS, DUPLICATES, LABELS, PROFILED, TRANSACTIONS
 from streams.detector.card import CardStage
 from streams.detector.decide import InForce
 from streams.detector.merchant import MerchantStage
@@ -196,34 +195,6 @@ def test_profiled_record_must_be_about_something() -> None:
     assert refusal.reason == "invalid"
 
 
-def _label_event(**changes: object) -> Event:
-    fields = {"transaction_id": "tx-1", "card": "card_a", "merchant": "mer_b", "verdict": "fraud"}
-    times = {"source": "chargeback", "occurred_at_ms": NOW_MS, "reported_at_ms": NOW_MS}
-    label = Label.model_validate({**fields, **times, **changes})
-    event = CARD_STAGE.read(Record(LABELS.name, 0, 0, NOW_MS, b"card_a", encode(label)))
-    assert isinstance(event, Event)
-    return event
-
-
-@pytest.mark.parametrize("verdict", ["fraud", "legitimate", "service_dispute"])
-def test_accepted_label_goes_to_the_merchant_and_waits(verdict: str) -> None:
-    """Law: a label that is news goes to its merchant and waits for its payment's features, once each, as it came."""
-    state = State(CARD_STAGE.kind)
-    event = _label_event(verdict=verdict)
-    step = CARD_STAGE.step(state, event, {})
-    assert [(output.topic, output.key, output.partition) for output in step.outputs] == [
-        (PROFILED, b"mer_b", None),
-        (LABELS_WAITING, b"card_a", 0),
-    ]
-    assert decode(Label, step.outputs[1].value) == event.message
-    assert step.outputs[1].headers == ()
-    assert step.counts == ("labels",)
-    repeated = CARD_STAGE.step(state, event, {})
-    assert (repeated.outputs, repeated.counts) == ((), ("duplicate_labels",))
-    newer = CARD_STAGE.step(state, _label_event(verdict=verdict, revision=1), {})
-    assert len(newer.outputs) == 2
-
-
 def test_payment_without_a_rate_is_decided_without_an_amount() -> None:
     """Law: a currency that the rate table does not have costs the amount features and nothing else, and is counted."""
     state = State(CARD_STAGE.kind)
@@ -243,7 +214,16 @@ def test_payment_without_a_rate_is_decided_without_an_amount() -> None:
 
 def test_core_exception_on_a_label_is_a_dead_letter() -> None:
     """Law: a label that the core fails on is kept as dead letter, and nothing is decided."""
-    event = _label_event()
+    label = {
+        "card": "card_a",
+        "merchant": "mer_b",
+        "verdict": "fraud",
+        "source": "chargeback",
+        "transaction_id": "tx-1",
+    }
+    value = json.dumps({**label, "occurred_at_ms": NOW_MS, "reported_at_ms": NOW_MS}).encode()
+    event = CARD_STAGE.read(Record(LABELS.name, 0, 0, NOW_MS, b"card_a", value))
+    assert isinstance(event, Event)
     step = CARD_STAGE.fail(event, ValueError("broken"))
     assert [output.topic for output in step.outputs] == [DEAD_LETTERS]
     assert step.counts == ("dead_letters", "dead_letters.core_exception")

@@ -1,5 +1,7 @@
 """A task's state: what is let go of and made anew changes nothing, and what it says of its size is so."""
 
+from collections import defaultdict
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,8 +9,9 @@ from schemas.fields import DAY_MS, HOUR_MS, Verdict
 from schemas.label import Label
 from schemas.transaction import Transaction
 from streams.detector.look import Payment
-from streams.detector.profile import CARD, MERCHANT, Kind, Seen
+from streams.detector.profile import CARD, MERCHANT, Kind, Profile, Seen
 from streams.detector.state import Size, State
+from tests.oracle_ledger import Ledger
 
 START_MS = 1_600_000_000_000
 
@@ -18,7 +21,7 @@ _times = st.one_of(
     st.integers(0, 80).map(lambda step: START_MS + step * DAY_MS),
 )
 _names = st.integers(0, 40).map("tx-{}".format)
-_verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["fraud", "legitimate"])
+_verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["fraud", "legitimate", "service_dispute", "withdrawn"])
 
 
 def _payment(card: str, time_ms: int, amount: int, name: str) -> Payment:
@@ -51,17 +54,26 @@ class Logged:
     def __init__(self, kind: Kind, profiles_ready: int) -> None:
         self.state = State(kind, profiles_ready)
         self.log: list[tuple[bytes, bytes | None]] = []
+        self.keeps_ids = kind.keeps_ids
+        self.ledgers: defaultdict[str, Ledger] = defaultdict(Ledger)
 
     def fold(self, batch: list[Payment | Label]) -> list[Seen]:
         answers = []
         for event in batch:
             entity = event.card if isinstance(event, Label) else event.transaction.card
-            profile = self.state.profile(entity)
-            seen = profile.report(event) if isinstance(event, Label) else profile.pay(event)
+            seen = self._seen(self.state.profile(entity), event)
             self.state.apply(entity, seen.changes)
             answers.append(Seen(seen.duplicate, seen.late_ms, seen.features))
         self.log += self.state.take_changed_pieces().items()
         return answers
+
+    def _seen(self, profile: Profile, event: Payment | Label) -> Seen:
+        if isinstance(event, Payment):
+            return profile.pay(event)
+        if self.keeps_ids:
+            return profile.report(event)
+        change = self.ledgers[event.card].report(event)[1]
+        return profile.follow(event, change) if change else Seen()
 
     def size(self) -> Size:
         held = {key: value for key, value in dict(self.log).items() if value is not None}

@@ -30,7 +30,15 @@ from streams.recompute.documents import Documents
 from streams.recompute.logs import DeletedError, Logs
 from streams.recompute.run import Asked, Recomputation, Stages
 from streams.recompute.told import figures_of, told
-from tests.planted import MemoryLogs, PlantedLogs, accepted_labels, all_of, depending_on, other_verdict
+from tests.planted import (
+    MemoryLogs,
+    PlantedLogs,
+    accepted_labels,
+    all_of,
+    depending_on,
+    labels_differing,
+    other_verdict,
+)
 from tests.simulation import world
 from tests.simulation.broker import Broker
 from tests.simulation.scheduler import Run
@@ -112,7 +120,8 @@ def test_one_changed_label_changes_what_depends_on_it(seed: int) -> None:
     logs, partitions = decided(seed)
     for place, label in accepted_labels(logs).items():
         found = recomputed(PlantedLogs(logs, {place: encode(other_verdict(label))}), partitions)
-        assert found.wrong["fraud.labels-waiting.v1", "differs"] == 1
+        wrong = sum(number for (topic, _), number in found.wrong.items() if topic == LABELS_WAITING.name)
+        assert wrong == labels_differing(logs, label)
         assert found.decisions == depending_on(logs, label)
 
 

@@ -8,7 +8,7 @@ from schemas.dead_letter import REPLAYED_FROM, Headers
 from schemas.decision import Profiled
 from schemas.fields import DAY_MS, HOUR_MS, Verdict
 from schemas.history import history_header
-from schemas.label import Label
+from schemas.label import SOURCES_BY_RANK, Label
 from schemas.topics import LABELS, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.detector.card import CardStage
@@ -90,14 +90,14 @@ def inputs(chance: random.Random, partitions: int) -> list[Sent]:
             sent.append(_transaction(chance.choice(recent), now_ms, partitions))
         elif roll < 0.40 and payments:
             payment = chance.choice(payments)
-            verdict: Verdict = chance.choice(("fraud", "fraud", "legitimate"))
+            verdict: Verdict = chance.choice(("fraud", "fraud", "legitimate", "service_dispute", "withdrawn"))
             label = Label(
                 transaction_id=payment.transaction_id,
                 card=payment.card,
                 merchant=payment.merchant,
                 revision=chance.randrange(4),
                 verdict=verdict,
-                source="chargeback",
+                source=chance.choice(SOURCES_BY_RANK),
                 occurred_at_ms=payment.event_time_ms,
                 reported_at_ms=now_ms - chance.choice((0, 0, HOUR_MS)),
             )
