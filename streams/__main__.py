@@ -16,6 +16,7 @@ from schemas.access import Binding, bindings, topics_of
 from schemas.access_to_kafka import AccessError, apply, difference
 from schemas.connection import said
 from schemas.fields import DAY_MS
+from schemas.key_files import KeyFileError, signer_of
 from schemas.learning import PolicyVersion, RateTable
 from schemas.recordings.mapping import RecordingError
 from schemas.settings import Settings, settings_or_exit
@@ -26,6 +27,7 @@ from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
 from streams.documents import read_document, shipped_rates
 from streams.documents_to_kafka import PublishError, publish
+from streams.models.flags import add_flags as add_registry_flags
 from streams.recompute.flags import NAMES as RECOMPUTING
 from streams.recompute.flags import add_flags as add_recomputing_flags
 
@@ -45,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
         from streams.recompute.command import run  # noqa: PLC0415
 
         return run(flags, settings)
+    if flags.command == "models":
+        from streams.models.command import run as run_registry  # noqa: PLC0415
+
+        return run_registry(flags, settings)
     try:
         create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
@@ -80,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--test-from", type=date.fromisoformat, metavar="DATE", help="(default: after five weeks)")
     evaluate.add_argument("--test-to", type=date.fromisoformat, metavar="DATE", help="(default: the last day)")
     evaluate.add_argument("--json", action="store_true", help="print the figures as one object")
+    add_registry_flags(commands)
     add_recomputing_flags(commands)
     return parser
 
@@ -131,7 +138,11 @@ def _work(settings: Settings, stages: tuple[str, ...]) -> None:
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 20)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    worker = faust.Worker(build_app(settings, stages), loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    try:
+        app = build_app(settings, stages)
+    except KeyFileError as error:
+        sys.exit(f"keys: {error}")
+    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None
     worker.execute_from_commandline()
 
@@ -151,8 +162,8 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
     if flags.action == "publish":
         try:
             create_topics(settings, topics_of(["publisher"]))
-            publish(settings, document)
-        except (PublishError, TopicMismatchError, KafkaException) as error:
+            publish(settings, document, signer_of(settings))
+        except (KeyFileError, PublishError, TopicMismatchError, KafkaException) as error:
             sys.stderr.write(f"{flags.file}: {said(error)}\n")
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")
