@@ -222,7 +222,8 @@ def test_who_starts_finds_the_champion_however_old(log: _Log) -> None:
     """Law: a worker that starts while an old snapshot is pinned looks it up."""
     pinned = {"mode": "pinned", "changed_by": "c-1", "model_offset": 0}
     log.write(ALIASES, CHAMPION, alias_of(MODELS_CUT[0].version, 90, **pinned))
-    log.following, log.put = log.restarted(), []
+    log.following = log.restarted()
+    log.put.clear()
     log.following.take(log.records[-1])
     log.following.settle()
     assert log.version == MODELS_CUT[0].version

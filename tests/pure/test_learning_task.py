@@ -151,7 +151,7 @@ def _lead(topics: _Topics, training: Sequence[Record], step: int, may_go_on: Cal
     waiting = [record for record in training if record.offset >= position]
     for start in range(0, len(waiting), step):
         task.step([STAGE.read(record) for record in waiting[start : start + step]])
-        assert task.commit() == {TRAINING.name: waiting[: start + step][-1].offset + 1}
+        assert task.commit()[TRAINING.name] == waiting[: start + step][-1].offset + 1
 
 
 def _expected(training: Sequence[Record]) -> list[ModelVersion]:

@@ -131,7 +131,7 @@ def test_unsigned_and_unreadable_commands_are_answered(given: _Registry) -> None
 
 
 def test_a_command_that_comes_again_is_refused(given: _Registry) -> None:
-    """Law: one command is carried out once, however often it is written; one that was refused cannot come true later."""
+    """Law: one command is carried out once, however often it is written; one that was refused stays refused."""
     first = Control(control_id="c-a", author="operator", kind="follow", issued_at_ms=AT_MS)
     early = Control(
         control_id="c-b",
