@@ -7,8 +7,8 @@ here; `schemas/key_files.py` reads them.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from schemas.topics import ALIASES, CONTROLS, MODELS, POLICIES, RATES, Topic
 
-AnyKey = TypeVar("AnyKey", Ed25519PrivateKey, Ed25519PublicKey)
 Headers = Sequence[tuple[str, bytes | None]]
 Distrust = Literal["unsigned", "unknown_key", "forged"]
 
@@ -62,7 +61,7 @@ class Signer:
 
     def __init__(self, pem: bytes) -> None:
         """Take the key of a PEM text, without a password. Raises ValueError where it holds no Ed25519 private key."""
-        key = _ed25519(load_pem_private_key, pem, Ed25519PrivateKey)
+        key = _private_key(pem)
         self._key = key
         self.key_id = key_id_of(key.public_key())
 
@@ -103,7 +102,7 @@ class TrustedKeys:
             for owner, pem in owners.items():
                 if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", owner):
                     raise ValueError("is of nobody: an owner has letters, digits, dots and dashes")
-                public = _ed25519(load_pem_public_key, pem, Ed25519PublicKey)
+                public = _public_key(pem)
                 self._keys[principal, key_id_of(public)] = owner, public
 
     def check(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> Signed:
@@ -140,14 +139,22 @@ class TrustedKeys:
         return len(self._keys)
 
 
-def _ed25519(load: Any, pem: bytes, kind: type[AnyKey]) -> AnyKey:
-    """Return the key in a PEM text; what is wrong is told without a byte of it."""
+def _private_key(pem: bytes) -> Ed25519PrivateKey:
+    key = _loaded(lambda: load_pem_private_key(pem, None))
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    raise ValueError("holds no Ed25519 private key as PEM without a password")
+
+
+def _public_key(pem: bytes) -> Ed25519PublicKey:
+    key = _loaded(lambda: load_pem_public_key(pem))
+    if isinstance(key, Ed25519PublicKey):
+        return key
+    raise ValueError("holds no Ed25519 public key as PEM")
+
+
+def _loaded(load: Callable[[], object]) -> object:
     try:
-        key = load(pem, None) if kind is Ed25519PrivateKey else load(pem)
+        return load()
     except Exception:  # noqa: BLE001 - the library's errors may quote what it was given
-        key = None
-    if not isinstance(key, kind):
-        raise ValueError(  # noqa: TRY004 - the text is wrong, and not its type
-            f"holds no Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key as PEM"
-        )
-    return key
+        return None

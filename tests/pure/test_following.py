@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.codec import encode
+from schemas.fields import Features
 from schemas.learning import ModelVersion, PolicyVersion, RateTable
 from schemas.registry import Alert
 from schemas.topics import ALIASES, MODELS, POLICIES, RATES
@@ -22,7 +23,7 @@ from tests.signed import SIGNERS, STRANGER, TRUSTED, alias_of, record_of
 def _snapshots(number: int, each: int = 6) -> list[ModelVersion]:
     learner, snapshots = Learner(), list[ModelVersion]()
     for at in range(number * each):
-        features = {"payment_hour": at % 24, "card_count_1h": at % 9, "payment_amount_minor": 100 * at}
+        features: Features = {"payment_hour": at % 24, "card_count_1h": at % 9, "payment_amount_minor": 100 * at}
         learner.learn_example(features, is_fraud=at % 3 == 0)
         if (at + 1) % each == 0:
             snapshots.append(learner.snapshot(at + 1))
