@@ -23,7 +23,7 @@ from schemas.connection import connection
 from schemas.key_files import signer_of, trusted_of
 from schemas.learning import PolicyVersion
 from schemas.settings import Settings
-from schemas.signing import TrustedKeys
+from schemas.signing import Signer, TrustedKeys
 from streams.alerts_to_kafka import Alerts
 from streams.alignment import Alignment
 from streams.code_version import code_version
@@ -122,20 +122,9 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
         if isinstance(stage, EntityStage):
             return Task(stage, number, log, max(1, settings.profiles_ready // settings.partitions))
-        # Here, because only who learns needs River, and half of a worker's start would be its import.
-        from streams.learning import LearningTask  # noqa: PLC0415
-
         assert isinstance(stage, LearningStage)
         assert signer is not None
-        return LearningTask(
-            stage,
-            number,
-            log,
-            learning_logs(),
-            snapshot_records=settings.snapshot_records,
-            signer=signer,
-            admission=Admission(trusted),
-        )
+        return _learner(settings, stage, log, learning_logs(), signer, Admission(trusted))
 
     tasks = app.tasks = Tasks(settings, stages, new_task, alignment)
     for stage in stages:
@@ -151,6 +140,16 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     if set(DECIDING) & set(names):
         tasks.ready_to_open = _follow_published(app, settings, in_force, trusted)
     return app
+
+
+def _learner(
+    settings: Settings, stage: LearningStage, log: KafkaTaskLog, logs: KafkaLogs, signer: Signer, admission: Admission
+) -> HostedTask:
+    # Here, because only who learns needs River, and half of a worker's start would be its import.
+    from streams.learning import LearningTask  # noqa: PLC0415
+
+    snapshot_records = settings.snapshot_records
+    return LearningTask(stage, 0, log, logs, snapshot_records=snapshot_records, signer=signer, admission=admission)
 
 
 def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredentials | None:
