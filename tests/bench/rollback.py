@@ -137,27 +137,25 @@ def _judged(
     first_ms = next(at_ms for at_ms, each in predictions if each.mode == "normal")
     # Until every worker has met its first model there is none to name.
     unversioned = sum(at_ms > promoted.given_ms and not each.model_version for at_ms, each in predictions)
-    settled_ms = back.answered_ms + round(TAKES_EFFECT_S_MAX * 1000)
+    audits = [(message.timestamp()[1], _audit(message)) for message in _read(system, AUDIT.name)]
+    answered_ms = next(at_ms for at_ms, each in audits if each.kind == "roll_back")
+    settled_ms = answered_ms + round(TAKES_EFFECT_S_MAX * 1000)
     after = [each for at_ms, each in predictions if settled_ms <= at_ms < follow.given_ms]
     in_force = InForce(policy, shipped_rates(), scorers[promoted.version])
     differing = sum(not _is_judged_so(each, in_force) for each in after)
-    by_bad = sum(each.model_version == bad.version for _, each in predictions)
-    effect_s = [
-        max((at_ms - step.answered_ms for at_ms, each in predictions if each.model_version == before), default=0) / 1000
-        for step, before in ((bad, promoted.version), (back, bad.version))
-    ][1:]
+    by_bad_ms = [at_ms for at_ms, each in predictions if each.model_version == bad.version]
+    effect_s = (max(by_bad_ms, default=answered_ms) - answered_ms) / 1000
     alerts = {(each.subject, each.kind) for each in (_alert(message) for message in _read(system, ALERTS.name))}
     refused = {name: (place, attack.kind) in alerts for name, (attack, place) in places.items()}
-    audits = [Audit.model_validate_json(message.value()) for message in _read(system, AUDIT.name)]
     holds = {
         "answered_once": decisions == len(predictions) == len(identities),
         "versioned": unversioned == 0,
-        "the_bad_one_decided": by_bad > 0,
+        "the_bad_one_decided": bool(by_bad_ms),
         "rolled_back_to": back.version == promoted.version,
         "equal_after_rollback": bool(after) and differing == 0,
-        "takes_effect": max(effect_s) <= TAKES_EFFECT_S_MAX,
+        "takes_effect": effect_s <= TAKES_EFFECT_S_MAX,
         "attacks_refused": all(refused.values()),
-        "commands_answered": sum(each.outcome == "done" for each in audits) == len(steps),
+        "commands_answered": sum(each.outcome == "done" for _, each in audits) == len(steps),
         "follows_again": predictions[-1][1].model_version not in {promoted.version, bad.version},
         "stored": _stored(system) == (len(audits), len(alerts)),
     }
@@ -166,10 +164,10 @@ def _judged(
         "seconds": round((predictions[-1][0] - first_ms) / 1000, 1),
         "models_that_decided": len({each.model_version for _, each in predictions} - {None}),
         "unversioned": unversioned,
-        "decided_by_the_bad_one": by_bad,
+        "decided_by_the_bad_one": len(by_bad_ms),
         "after_rollback": len(after),
         "after_rollback_differing": differing,
-        "rollback_takes_effect_s": max(effect_s),
+        "rollback_takes_effect_s": effect_s,
         "command_seconds": [round((step.answered_ms - step.given_ms) / 1000, 2) for step in steps],
         "attacks": {name: "refused, alert" if told else "NOT TOLD" for name, told in refused.items()},
         "alerts": len(alerts),
@@ -197,6 +195,10 @@ def _is_judged_so(each: Prediction, in_force: InForce) -> bool:
     again = judge(each.features, in_force)
     told = (each.model_version, each.score, each.probability, each.action, each.reasons, each.mode)
     return told == (again.model_version, again.score, again.probability, again.action, again.reasons, again.mode)
+
+
+def _audit(message: Any) -> Audit:
+    return Audit.model_validate_json(message.value())
 
 
 def _alert(message: Any) -> Alert:
