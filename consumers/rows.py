@@ -14,7 +14,19 @@ from schemas.decision import Decision, Prediction
 from schemas.fields import Message
 from schemas.label import Label, Outcome
 from schemas.learning import ModelVersion, TrainingRecord
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, MODELS, OUTCOMES, PREDICTIONS, TRAINING, Topic
+from schemas.registry import Alert, Audit
+from schemas.topics import (
+    ALERTS,
+    AUDIT,
+    DEAD_LETTERS,
+    DECISIONS,
+    LABELS,
+    MODELS,
+    OUTCOMES,
+    PREDICTIONS,
+    TRAINING,
+    Topic,
+)
 
 Row = tuple[Any, ...]
 Read = TypeVar("Read")
@@ -188,6 +200,36 @@ MODEL: tuple[Column[ModelVersion], ...] = (
     Column("record_offset", lambda _, record: record.offset),
 )
 
+AUDITED: tuple[Column[Audit], ...] = (
+    Column("control_id", lambda read, _: read.control_id),
+    Column("control_offset", lambda read, _: read.control_offset),
+    Column("author", lambda read, _: read.author or ""),
+    Column("key_id", lambda read, _: read.key_id or ""),
+    Column("kind", lambda read, _: read.kind or ""),
+    Column("arguments", lambda read, _: read.arguments),
+    Column("outcome", lambda read, _: read.outcome),
+    Column("reason", lambda read, _: read.reason or ""),
+    Column("text", lambda read, _: read.text),
+    Column("version", lambda read, _: read.version or ""),
+    Column("mode", lambda read, _: read.mode),
+    Column("sequence", lambda read, _: read.sequence),
+    Column("commanded_at", lambda read, _: read.at_ms),
+    Column("answered_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+ALERT: tuple[Column[Alert], ...] = (
+    Column("alert_id", lambda read, _: read.alert_id),
+    Column("kind", lambda read, _: read.kind),
+    Column("severity", lambda read, _: read.severity),
+    Column("subject", lambda read, _: read.subject),
+    Column("text", lambda read, _: read.text),
+    Column("raised_at", lambda read, _: read.at_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sink:
@@ -253,4 +295,6 @@ SINKS: tuple[Sink, ...] = (
     _message_sink(TRAINING, "training", TrainingRecord, TRAINED),
     # A model of some thousand coefficients is larger than any message that is read from a stranger.
     _message_sink(MODELS, "models", ModelVersion, MODEL, bytes_max=MODELS.value_bytes_max),
+    _message_sink(AUDIT, "audit", Audit, AUDITED),
+    _message_sink(ALERTS, "alerts", Alert, ALERT),
 )

@@ -45,6 +45,8 @@ class Counters:
     outcomes_stored: int = 0
     training_stored: int = 0
     models_stored: int = 0
+    audit_stored: int = 0
+    alerts_stored: int = 0
     undecodable: int = 0
     inserts: int = 0
     insert_retries: int = 0

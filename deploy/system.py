@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploy.broker import Broker
+from deploy.keys import Keys
 from deploy.processes import Process, bound, log_tail
 from deploy.read_back import read_topic
 from deploy.security import ADMIN, principal_of
@@ -65,6 +66,8 @@ class System:
         self._own_broker = broker is None
         self._store_log_start = 0
         self.broker = broker or Broker(self.data_dir / "kafka", properties=broker_properties, secure=secure)
+        self.keys = Keys(self.data_dir / "keys")
+        self.keys.prepare()
         self.workers: list[Process] = []
         self.learner: Process | None = None
         self.store: Process | None = None
@@ -102,12 +105,14 @@ class System:
     @property
     def settings(self) -> Settings:
         """What the processes are given, as settings; for whoever owns the cluster."""
-        return self._settings_of(ADMIN)
+        return self.settings_of(ADMIN)
 
-    def _settings_of(self, principal: str) -> Settings:
+    def settings_of(self, principal: str) -> Settings:
+        """Return what the process of a principal is given, as settings."""
         return Settings.model_validate(
             {
                 **self.broker.client(principal),
+                **self.keys.client(principal),
                 "data_dir": self.data_dir / "store",
                 "session_timeout_ms": self._session_timeout_ms,
                 "topic_prefix": self._topic_prefix,
@@ -119,7 +124,7 @@ class System:
     def environment(self, arguments: Sequence[str]) -> dict[str, str]:
         """Return what the process of these arguments is given, as variables; of its password only where that is."""
         # All of them, so that none of the caller's own FRAUD_* variables reaches a part of the system only.
-        settings = self._settings_of(principal_of(arguments)).model_dump(mode="json", exclude={"kafka_password"})
+        settings = self.settings_of(principal_of(arguments)).model_dump(mode="json", exclude={"kafka_password"})
         return {f"FRAUD_{name.upper()}": str(value) for name, value in settings.items()} | {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         }

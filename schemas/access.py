@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from schemas.topics import (
+    ALERTS,
+    ALIASES,
+    AUDIT,
     CARD_STATE,
+    CONTROLS,
     DEAD_LETTERS,
     DEAD_LETTERS_REPLAYED,
     DECISIONS,
@@ -74,11 +78,11 @@ TABLE: tuple[Row, ...] = (
     Row("importer", "topic", (DECISIONS,), ("describe", "describe_configs")),
     Row("importer", "group", ("{application}-producers", *PARTS), ("describe",)),
     # Card and merchant stage. A group that is only named, by a reader that never joins it, is described.
-    Row("worker", "topic", (TRANSACTIONS, LABELS, MODELS, POLICIES, RATES), ("read", "describe_configs")),
+    Row("worker", "topic", (TRANSACTIONS, LABELS, MODELS, ALIASES, POLICIES, RATES), ("read", "describe_configs")),
     Row(
         "worker",
         "topic",
-        (PREDICTIONS, DECISIONS, LABELS_WAITING, DEAD_LETTERS, DUPLICATES),
+        (PREDICTIONS, DECISIONS, LABELS_WAITING, DEAD_LETTERS, DUPLICATES, ALERTS),
         ("write", "describe_configs"),
     ),
     Row("worker", "topic", (PROFILED, CARD_STATE, MERCHANT_STATE, PROGRESS), ("read", "write", "describe_configs")),
@@ -91,20 +95,29 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("worker", "transactional_id", ("{application}-{prefix}card-*", "{application}-{prefix}merchant-*"), ("write",)),
     # Learning stage: its snapshots are its state.
-    Row("learner", "topic", (TRAINING,), ("read", "describe_configs")),
-    Row("learner", "topic", (MODELS,), ("read", "write", "describe_configs")),
-    Row("learner", "topic", (DEAD_LETTERS,), ("write", "describe_configs")),
+    Row("learner", "topic", (TRAINING, CONTROLS), ("read", "describe_configs")),
+    Row("learner", "topic", (MODELS, ALIASES), ("read", "write", "describe_configs")),
+    Row("learner", "topic", (DEAD_LETTERS, AUDIT, ALERTS), ("write", "describe_configs")),
     Row("learner", "group", ("{prefix}{application}-learning",), ("read",)),
     Row("learner", "group", ("{application}-restore",), ("describe",)),
     Row("learner", "transactional_id", ("{application}-{prefix}learning-*",), ("write",)),
     # Sink, label join, labels of silence and page.
-    Row("store", "topic", (PREDICTIONS, DECISIONS, OUTCOMES, MODELS), ("read", "describe_configs")),
+    Row(
+        "store",
+        "topic",
+        (PREDICTIONS, DECISIONS, OUTCOMES, MODELS, AUDIT, ALERTS),
+        ("read", "describe_configs"),
+    ),
     Row("store", "topic", (LABELS, LABELS_WAITING, TRAINING, DEAD_LETTERS), ("read", "write", "describe_configs")),
     Row("store", "group", ("{application}-sink", "{application}-label-join"), ("read",)),
     Row("store", "transactional_id", ("{application}-{prefix}label-join-*",), ("write",)),
     # Who puts a policy or a rate table in force reads first what was published.
     Row("publisher", "topic", (POLICIES, RATES), ("read", "write", "describe_configs")),
     Row("publisher", "group", ("{application}-publish",), ("describe",)),
+    # Commands which model decides: looks the model up, writes the command, and waits for its answer.
+    Row("operator", "topic", (MODELS, ALIASES, AUDIT), ("read", "describe_configs")),
+    Row("operator", "topic", (CONTROLS,), ("write", "describe_configs")),
+    Row("operator", "group", ("{application}-registry",), ("describe",)),
     # Writes dead letters to the topics that they came from, and to which of them that was done.
     Row("replayer", "topic", (DEAD_LETTERS,), ("read", "describe_configs")),
     Row("replayer", "topic", (DEAD_LETTERS_REPLAYED,), ("read", "write", "describe_configs")),
@@ -122,7 +135,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "auditor",
         "group",
-        (*PARTS, "{application}-audit", "{application}-recompute", "{application}-scan"),
+        (*PARTS, "{application}-audit", "{application}-recompute", "{application}-registry", "{application}-scan"),
         ("describe",),
     ),
 )

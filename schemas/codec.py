@@ -27,7 +27,7 @@ def decode(
 ) -> AnyMessage | DecodeFailure:
     """Return the message in the bytes, or why there is none. Only what nobody else can write may be larger: a model.
 
-    >>> from schemas.learning import Control
+    >>> from schemas.registry import Control
     >>> decode(Control, b"{").reason
     'not_json'
     >>> from schemas.transaction import Transaction

@@ -1,4 +1,4 @@
-"""What learning and governing write: training records, model versions, policy versions, controls."""
+"""What learning and governing write: training records, model versions, policy versions, rates, progress."""
 
 from typing import Annotated, Any, Literal
 
@@ -56,6 +56,7 @@ class ModelVersion(Message):
     learned_to_ms: TimeMs | None = Field(default=None, description="Report time of the newest label learned.")
     feature_schema: str = Field(description="Hash of the inputs it takes and of how they are coded.")
     libraries: dict[str, str] = Field(description="Versions of the packages whose arithmetic it depends on.")
+    code_version: str = Field(default="", description="Code that learned it; no part of what the version names.")
     state: dict[str, Any] = Field(description="Coefficients and optimiser state; never a pickle.")
     digest: str = Field(description="SHA-256, hex, over the JSON of all other fields.")
 
@@ -116,18 +117,6 @@ class RateTable(Message):
     units_per_base: dict[CurrencyCode, Annotated[float, Field(gt=0, le=1e12)]] = Field(
         description="ISO 4217 code -> major units of it for one major unit of the base."
     )
-
-
-class Control(Message):
-    """A command from a person: the audit log is the topic of these."""
-
-    control_id: Identifier
-    author: Identifier
-    kind: Literal["promote", "roll_back", "publish_policy", "list_entity", "replay_dead_letter", "stop"]
-    arguments: dict[str, str] = Field(default_factory=dict)
-    issued_at_ms: TimeMs
-    key_id: str
-    signature: str
 
 
 class Progress(Message):

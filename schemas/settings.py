@@ -38,6 +38,16 @@ class Settings(BaseSettings):
     )
     kafka_certificate_file: str = Field(default="", description="PEM: our own certificate, where the broker asks.")
     kafka_key_file: str = Field(default="", description="PEM: the key of our own certificate, without a password.")
+    signing_key_file: str = Field(
+        default="",
+        description="PEM: our own Ed25519 private key, for a learner, a publisher or an operator; readable by this"
+        " process alone.",
+    )
+    trusted_keys_dir: str = Field(
+        default="",
+        description="Folder of PEM public keys, as <principal>/<owner>.pem: whose models, policies and commands are"
+        " believed.",
+    )
     application_id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(
         default="fraud",
         description="Names the consumer groups and transactional ids: one per deployment on a broker.",

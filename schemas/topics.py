@@ -13,7 +13,8 @@ from schemas.dead_letter import Replayed
 from schemas.decision import Decision, Duplicate, Prediction, Profiled, ShadowScore
 from schemas.fields import DAY_MS, HOUR_MS, Message
 from schemas.label import EffectiveLabel, Label, Outcome
-from schemas.learning import Control, ModelVersion, PolicyVersion, Progress, RateTable, TrainingRecord
+from schemas.learning import ModelVersion, PolicyVersion, Progress, RateTable, TrainingRecord
+from schemas.registry import Alert, Alias, Audit, Control
 from schemas.transaction import Transaction
 
 Cleanup = Literal["delete", "compact"]
@@ -77,11 +78,17 @@ TRAINING = Topic("fraud.training.v1", "transaction", TrainingRecord, "single", F
 # Every label that changed the verdict that counts waits here, once, until it is joined to the features of its payment;
 # one whose features are not stored yet goes to the end again.
 LABELS_WAITING = Topic("fraud.labels-waiting.v1", "card", EffectiveLabel, "task", SOURCE_OF_RECORD_MS)
-MODELS = Topic("fraud.models.v1", "version", ModelVersion, "single", FOREVER_MS, "compact", value_bytes_max=4_194_304)
+# Not compacted: each version is written once, and a forged record under its key must not take its place.
+MODELS = Topic("fraud.models.v1", "version", ModelVersion, "single", FOREVER_MS, value_bytes_max=4_194_304)
 # Of policies and rate tables the last record is in force.
 POLICIES = Topic("fraud.policies.v1", "version", PolicyVersion, "single", FOREVER_MS, "compact")
 RATES = Topic("fraud.rates.v1", "version", RateTable, "single", FOREVER_MS, "compact")
+# Which model is in force. Kept, not compacted: a repeat of an old record must not be all that is left of its key.
+ALIASES = Topic("fraud.aliases.v1", "alias", Alias, "single", FOREVER_MS)
+# Commands of people, and what became of each: together the audit log.
 CONTROLS = Topic("fraud.controls.v1", "control", Control, "single", FOREVER_MS)
+AUDIT = Topic("fraud.audit.v1", "control", Audit, "single", FOREVER_MS)
+ALERTS = Topic("fraud.alerts.v1", "alert", Alert, "single", SOURCE_OF_RECORD_MS)
 SHADOW_SCORES = Topic("fraud.shadow-scores.v1", "card", ShadowScore, "task", 90 * DAY_MS)
 PROGRESS = Topic(
     "fraud.progress.v1",
@@ -112,7 +119,10 @@ TOPICS: tuple[Topic, ...] = (
     MODELS,
     POLICIES,
     RATES,
+    ALIASES,
     CONTROLS,
+    AUDIT,
+    ALERTS,
     SHADOW_SCORES,
     PROGRESS,
     CARD_STATE,

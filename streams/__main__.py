@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from schemas.access import Binding, bindings, topics_of
 from schemas.access_to_kafka import AccessError, apply, difference
 from schemas.connection import said
+from schemas.key_files import KeyFileError, signer_of
 from schemas.learning import PolicyVersion, RateTable
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import TOPICS, Topic
@@ -24,6 +25,7 @@ from streams.documents import read_document
 from streams.documents_to_kafka import PublishError, publish
 from streams.evaluate import add_flags as add_evaluating_flags
 from streams.evaluate import run as evaluate
+from streams.models.flags import add_flags as add_registry_flags
 from streams.recompute.flags import NAMES as RECOMPUTING
 from streams.recompute.flags import add_flags as add_recomputing_flags
 
@@ -43,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         from streams.recompute.command import run  # noqa: PLC0415
 
         return run(flags, settings)
+    if flags.command == "models":
+        from streams.models.command import run as run_registry  # noqa: PLC0415
+
+        return run_registry(flags, settings)
     try:
         create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         for action, says in (("check", "say what is wrong with it"), ("publish", "put it in force")):
             actions.add_parser(action, help=says).add_argument("file", type=Path, metavar="FILE")
     add_evaluating_flags(commands)
+    add_registry_flags(commands)
     add_recomputing_flags(commands)
     return parser
 
@@ -123,7 +130,11 @@ def _work(settings: Settings, stages: tuple[str, ...]) -> None:
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 20)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    worker = faust.Worker(build_app(settings, stages), loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    try:
+        app = build_app(settings, stages)
+    except KeyFileError as error:
+        sys.exit(f"keys: {error}")
+    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None
     worker.execute_from_commandline()
 
@@ -143,8 +154,8 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
     if flags.action == "publish":
         try:
             create_topics(settings, topics_of(["publisher"]))
-            publish(settings, document)
-        except (PublishError, TopicMismatchError, KafkaException) as error:
+            publish(settings, document, signer_of(settings))
+        except (KeyFileError, PublishError, TopicMismatchError, KafkaException) as error:
             sys.stderr.write(f"{flags.file}: {said(error)}\n")
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")

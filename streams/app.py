@@ -10,7 +10,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import faust
@@ -20,24 +20,31 @@ from confluent_kafka.admin import AdminClient
 from yarl import URL
 
 from schemas.connection import connection
+from schemas.key_files import signer_of, trusted_of
 from schemas.learning import PolicyVersion
 from schemas.settings import Settings
+from schemas.signing import Signer, TrustedKeys
+from streams.alerts_to_kafka import Alerts
 from streams.alignment import Alignment
 from streams.code_version import code_version
+from streams.detector.admission import Admission, alert_of
 from streams.detector.card import CardStage
 from streams.detector.decide import InForce
+from streams.detector.following import Document
 from streams.detector.learning_stage import LearningStage
 from streams.detector.merchant import MerchantStage
 from streams.detector.scorer import Scorer
 from streams.detector.stage import Context, EntityStage, Stage
+from streams.detector.watch import Watch
 from streams.documents import shipped_policy, shipped_rates
 from streams.exactly_once import Task
 from streams.kafka_consumer import Transport
+from streams.kafka_logs import KafkaLogs
 from streams.kafka_task_log import KafkaTaskLog
 from streams.progress import ProgressExchange
-from streams.published import Document, Published
+from streams.published import Published
 from streams.slot import HostedTask
-from streams.tasks import Tasks, stop_process
+from streams.tasks import Tasks, now_ms, stop_process
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +84,11 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     """Return the app that hosts the stages of these names, not started.
 
     Whoever hosts the same stages is one group, so that a learner that restarts takes no partition from a decider.
+
+    Raises
+    ------
+    KeyFileError
+        The keys of those who are trusted, or the learner's own, cannot be read.
     """
     app = App(
         settings.worker_group(*(() if tuple(names) == DECIDING else names)),
@@ -102,16 +114,17 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     stages = stages_of(settings, names, in_force)
     alignment = Alignment(range(settings.partitions), settings.ahead_ms_max)
     admin = AdminClient(connection(settings))
+    trusted = trusted_of(settings)
+    signer = signer_of(settings) if LearningStage.name in names else None
+    learning_logs = cache(lambda: KafkaLogs(settings, "restore"))
 
     def new_task(stage: Stage, number: int) -> HostedTask:
         log = KafkaTaskLog(settings, admin, stage.name, number, stage.state_log)
         if isinstance(stage, EntityStage):
             return Task(stage, number, log, max(1, settings.profiles_ready // settings.partitions))
-        # Here, because only who learns needs River, and half of a worker's start would be its import.
-        from streams.learning import LearningTask  # noqa: PLC0415
-
         assert isinstance(stage, LearningStage)
-        return LearningTask(stage, number, log, settings.snapshot_records)
+        assert signer is not None
+        return _learner(settings, stage, log, learning_logs(), signer, Admission(trusted))
 
     tasks = app.tasks = Tasks(settings, stages, new_task, alignment)
     for stage in stages:
@@ -125,8 +138,18 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
     if CardStage.name in names:
         app.task(partial(_share_progress, app, settings))
     if set(DECIDING) & set(names):
-        tasks.ready_to_open = _follow_published(app, settings, in_force)
+        tasks.ready_to_open = _follow_published(app, settings, in_force, trusted)
     return app
+
+
+def _learner(
+    settings: Settings, stage: LearningStage, log: KafkaTaskLog, logs: KafkaLogs, signer: Signer, admission: Admission
+) -> HostedTask:
+    # Here, because only who learns needs River, and half of a worker's start would be its import.
+    from streams.learning import LearningTask  # noqa: PLC0415
+
+    snapshot_records = settings.snapshot_records
+    return LearningTask(stage, 0, log, logs, snapshot_records=snapshot_records, signer=signer, admission=admission)
 
 
 def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredentials | None:
@@ -152,10 +175,21 @@ def credentials(settings: Settings) -> faust.SSLCredentials | faust.SASLCredenti
     )
 
 
-def _follow_published(app: App, settings: Settings, in_force: InForce) -> Callable[[], None]:
+def _follow_published(app: App, settings: Settings, in_force: InForce, trusted: TrustedKeys) -> Callable[[], None]:
     """Return what waits until all that was published is in force; later documents follow between two batches."""
     started = threading.Lock()
     published: list[Published] = []
+    alerts = Alerts(settings)
+
+    def collapsed(version: str, what: str) -> None:
+        alerts.tell(alert_of("collapsed", version, f"{what}: rules decide alone", now_ms()))
+        app.loop.call_soon_threadsafe(put_away, version)
+
+    def put_away(version: str) -> None:
+        if in_force.scorer and in_force.scorer.version == version:
+            in_force.scorer = None
+
+    in_force.watch = Watch(collapsed)
 
     def put(document: Document) -> None:
         if isinstance(document, Scorer):
@@ -169,8 +203,11 @@ def _follow_published(app: App, settings: Settings, in_force: InForce) -> Callab
     def wait() -> None:
         with started:
             if not published:
-                published.append(Published(settings, lambda document: app.loop.call_soon_threadsafe(put, document)))
-                published[0].start()
+                following = Published(
+                    settings, trusted, lambda document: app.loop.call_soon_threadsafe(put, document), alerts.tell
+                )
+                published.append(following)
+                following.start()
 
     return wait
 

@@ -1,11 +1,14 @@
 """Publish a policy or a rate table: the last record of its topic is in force."""
 
+import time
+
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from schemas.codec import encode
 from schemas.connection import connection
 from schemas.learning import PolicyVersion, RateTable
 from schemas.settings import Settings
+from schemas.signing import Signer
 from schemas.topics import POLICIES, RATES
 
 TIMEOUT_S = 30.0
@@ -15,15 +18,18 @@ class PublishError(Exception):
     """The document was not published."""
 
 
-def publish(settings: Settings, document: PolicyVersion | RateTable) -> None:
-    """Write a document to its topic and wait until the broker has it. What is in force already is not written again.
+def publish(settings: Settings, document: PolicyVersion | RateTable, signer: Signer) -> None:
+    """Write a document to its topic, signed, and wait until the broker has it.
+
+    What is in force already is not written again.
 
     Raises
     ------
     PublishError
         Its version was published before with another content, or the broker did not take it.
     """
-    topic = settings.topic_prefix + (POLICIES if isinstance(document, PolicyVersion) else RATES).name
+    to = POLICIES if isinstance(document, PolicyVersion) else RATES
+    topic = settings.topic_prefix + to.name
     published = _published(settings, topic)
     key, value = document.version.encode(), encode(document)
     before = [held for version, held in published if version == key]
@@ -38,7 +44,9 @@ def publish(settings: Settings, document: PolicyVersion | RateTable) -> None:
             failed.append(error)
 
     producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
-    producer.produce(topic, value, key, partition=0, on_delivery=on_delivery)
+    # The time keeps who would bring an older document back from doing so with its old signature.
+    headers: list[tuple[str, str | bytes | None]] = [*signer.headers(to, key, value, time.time_ns() // 1_000_000)]
+    producer.produce(topic, value, key, partition=0, headers=headers, on_delivery=on_delivery)
     if producer.flush(TIMEOUT_S) or failed:
         raise PublishError(failed[0].str() if failed else f"no answer within {TIMEOUT_S:.0f} s")
 

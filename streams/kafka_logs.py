@@ -25,10 +25,16 @@ class ReadError(Exception):
 
 
 class KafkaLogs:
-    """The topics of a deployment."""
+    """The topics of a deployment.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    reader : names the group that the client asks for and never joins: `schemas/access.py` has a row for it.
+    """
+
+    def __init__(self, settings: Settings, reader: str = "recompute") -> None:
         self._settings = settings
+        self._group = f"{settings.application_id}-{reader}"
         self._asking = self._consumer("read_uncommitted")
         # Kept for the next partition: a new one asks who leads what first.
         self._idle: list[Consumer] = []
@@ -80,7 +86,7 @@ class KafkaLogs:
         return Consumer(
             {
                 **connection(self._settings),
-                "group.id": f"{self._settings.application_id}-recompute",
+                "group.id": self._group,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": isolation,
@@ -108,21 +114,25 @@ def _taken(topic: Topic, message: Message, reached: int) -> tuple[int, Record | 
     error = message.error()
     if error is None:
         offset = message.offset() or 0
-        record = Record(
-            topic.name,
-            message.partition() or 0,
-            offset,
-            message.timestamp()[1],
-            _bytes(message.key()),
-            _bytes(message.value()),
-            tuple((name, _bytes(content)) for name, content in _headers(message)),
-        )
-        return offset + 1, record
+        return offset + 1, record_of(topic, message)
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes carry an underscore
         return max(reached, message.offset() or 0), None
     if not error.retriable():
         raise KafkaException(error)
     return reached, None
+
+
+def record_of(topic: Topic, message: Message) -> Record:
+    """Return the record in a message of a topic, under the topic's name without a prefix."""
+    return Record(
+        topic.name,
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        _bytes(message.key()),
+        _bytes(message.value()),
+        tuple((name, _bytes(content)) for name, content in _headers(message)),
+    )
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:

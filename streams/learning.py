@@ -1,80 +1,111 @@
-"""The learning stage's task: a fold over the training log, whose only state is its snapshots.
+"""The learning stage's task: a fold over the training log, whose only state is its snapshots and the champion's alias.
 
 A snapshot is cut where the number of records learned is a multiple of `snapshot_records`: a place that the log sets, so
 every learner of this log cuts the same snapshots. It holds its own position; a task that opens takes up the last one
 and reads on behind it. Between two snapshots nothing is written, and what was learned there is learned again after a
 crash. A record that cannot be read is put aside together with a snapshot behind it, so that it is put aside once.
+
+With each snapshot goes an alias record, in one transaction. Commands of people change the alias: answer, alias and
+position are one transaction, so each is carried out once. What is read back is believed only with its signature.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from schemas.codec import encode
+from schemas.fields import Message
 from schemas.learning import TrainingRecord
-from schemas.topics import MODELS, TRAINING
+from schemas.signing import Signer
+from schemas.topics import ALERTS, ALIASES, AUDIT, CONTROLS, MODELS, TRAINING, Topic
+from streams.detector.admission import CHAMPION, Admission, NotAdmittedError
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
-from streams.detector.scorer import RefusedError, model_of, scorer_of
-from streams.detector.stage import Event, Output, Refusal
+from streams.detector.registry import Registry
+from streams.detector.scorer import made_by, model_of
+from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
-from streams.exactly_once import FencedError, Restored, TaskLog, state_between
-
-BACK = 8
-"""Records and markers at the end of the models' topic that a restore looks at first."""
+from streams.exactly_once import FencedError, Restored, TaskLog
+from streams.look_back import MODELS_BACK, backwards, last_alias
+from streams.recompute.logs import Logs
 
 
 class LearningTask:
-    """The one task of the learning stage. `open` once, then `step` and `commit` in turn; after an error, discard it."""
+    """The one task of the learning stage. `open` once, then `step` and `commit` in turn; after an error, discard it.
 
-    def __init__(self, stage: LearningStage, partition: int, log: TaskLog, snapshot_records: int) -> None:
+    Parameters
+    ----------
+    logs : where snapshots and aliases are read back, with their headers.
+    signer : our own key; `admission` must trust it.
+    """
+
+    def __init__(
+        self,
+        stage: LearningStage,
+        partition: int,
+        log: TaskLog,
+        logs: Logs,
+        *,
+        snapshot_records: int,
+        signer: Signer,
+        admission: Admission,
+    ) -> None:
         self.stage = stage
         self.partition = partition
         self.counters: Counter[str] = Counter()
         self.watermark_ms = 0
         self.restored = Restored()
         self._log = log
+        self._logs = logs
+        self._signer = signer
+        self._admission = admission
+        self._registry = Registry(admission, self._model_at)
         self._snapshot_records = snapshot_records
         self._learner = Learner()
-        self._next: int | None = None
+        self._next: dict[str, int] = {}
         self._in_transaction = False
 
     def open(self) -> dict[str, int]:
-        """Take the task over, go back to the last snapshot, and return where to read on.
+        """Take the task over, go back to the last snapshot and alias, and return where to read on.
 
-        Raises
-        ------
-        RestoreError
-            The snapshots could not be read to the end: another attempt may succeed.
+        Whatever the topics held when the fence fell is final, so they are read to their uncommitted ends of then.
         """
         self._log.fence()
-        end, back = self._log.state_end(), BACK
-        while not self._go_back(start := max(0, end - back), end) and start:
-            back *= BACK
-        return {} if self._next is None else {TRAINING.name: self._next}
+        if found := last_alias(self._logs, self._admission):
+            self._registry.alias = found[0]
+            self._go_back(found[0].newest)
+        return self._positions()
 
-    def _go_back(self, start: int, end: int) -> bool:
-        """Go back to the newest valid snapshot between two offsets; return whether there is one."""
-        records = [record for some, _ in state_between(self._log, start, end) for record in some]
-        self.restored = Restored(len(records), end, end)
-        for _, value in reversed(records):
-            try:
-                model = model_of(value)
-                scorer_of(model)
-                learner = Learner.of(model)
-            except (RefusedError, KeyError, TypeError, ValueError):
-                continue
-            learner.parent = model.version
-            self._learner, self._next = learner, model.training_offset
-            return True
-        return False
+    def _go_back(self, newest: str | None) -> None:
+        """Take up the snapshot that was cut last; where this code cannot, the last one that it can."""
+        best: tuple[int, Record] | None = None
+        for records in backwards(self._logs, MODELS, MODELS_BACK) if newest else ():
+            for record in records:
+                self.restored = Restored(self.restored.records + 1, record.offset, record.offset + 1)
+                with suppress(NotAdmittedError):
+                    offset = self._admission.snapshot(record).training_offset
+                    best = (offset, record) if best is None or offset > best[0] else best
+            if best and (best[1].key or b"").decode() == newest:
+                break
+        if best:
+            model = model_of(best[1].value)
+            self._learner, self._next[TRAINING.name] = Learner.of(model), best[0]
+            self._learner.parent = model.version
+
+    def _model_at(self, offset: int) -> Record | None:
+        record = next(self._logs.read(MODELS, 0, offset), None)
+        return record if record and record.offset == offset else None
 
     def step(self, events: Sequence[Event | Refusal]) -> None:
         """Learn records in this order; what is to be written is in one transaction that is not committed yet."""
         for event in events:
             record = event.record
-            if record.offset < (self._next or 0):
-                raise FencedError(f"{TRAINING.name}: offset {record.offset} was learned before")
-            self._next = record.offset + 1
+            if record.offset < (self.position(record.topic) or 0):
+                raise FencedError(f"{record.topic}: offset {record.offset} was learned before")
+            if record.topic == CONTROLS.name:
+                self._carry_out(record)
+                continue
+            self._next[TRAINING.name] = record.offset + 1
             self.watermark_ms = max(self.watermark_ms, event.event_time_ms)
             if isinstance(event, Refusal):
                 refused = self.stage.refuse(event)
@@ -89,10 +120,26 @@ class LearningTask:
                 self._cut()
 
     def _cut(self) -> None:
-        model = self._learner.snapshot(self._next or 0)
-        self._learner.parent = model.version
-        self._write(Output(MODELS, model.version.encode(), encode(model), self.partition))
+        cut = self._learner.snapshot(self._next.get(TRAINING.name, 0))
+        self._learner.parent = cut.version
+        model = made_by(cut, self.stage.context.code_version)
+        self._write(self._signed(MODELS, model.version, model))
+        self._write(self._signed(ALIASES, CHAMPION, self._registry.cut(model.version)))
         self.counters["snapshots"] += 1
+
+    def _carry_out(self, record: Record) -> None:
+        done = self._registry.carry_out(record)
+        self._write(
+            self._signed(ALIASES, CHAMPION, done.alias),
+            Output(AUDIT, done.audit.control_id.encode(), encode(done.audit), self.partition),
+        )
+        if done.alert:
+            self._write(Output(ALERTS, done.alert.alert_id.encode(), encode(done.alert), self.partition))
+        self.counters[f"commands.{done.audit.outcome}"] += 1
+
+    def _signed(self, topic: Topic, name: str, message: Message) -> Output:
+        key, value = name.encode(), encode(message)
+        return Output(topic, key, value, self.partition, self._signer.headers(topic, key, value))
 
     def _write(self, *outputs: Output) -> None:
         if not self._in_transaction:
@@ -102,15 +149,20 @@ class LearningTask:
             self._log.write(output)
 
     def commit(self) -> dict[str, int]:
-        """Commit what `step` wrote, if anything, and return how far the log is learned."""
+        """Commit what `step` wrote, if anything, and return how far the inputs are read."""
         if self._in_transaction:
             self._log.commit()
             self._in_transaction = False
-        return {} if self._next is None else {TRAINING.name: self._next}
+        return self._positions()
+
+    def _positions(self) -> dict[str, int]:
+        return {topic.name: at for topic in self.stage.inputs if (at := self.position(topic.name)) is not None}
 
     def position(self, topic: str) -> int | None:
-        """Return the next offset to read of the training log, or None where it was never read."""
-        return self._next if topic == TRAINING.name else None
+        """Return the next offset to read of an input, or None where it was never read."""
+        if topic == CONTROLS.name:
+            return self._registry.alias.controls_next or None
+        return self._next.get(topic)
 
     @property
     def size(self) -> Size:

@@ -1,52 +1,57 @@
-"""What was published to be in force: models, policies, rates. A thin client that reads their topics as they grow.
+"""What was published to be in force: the champion among the models, policies, rates. A thin client.
 
-Of each topic the last record counts. Models are large and there are many, so theirs is read from near its end, and from
-further back only where nothing there can be used.
+It reads four topics as they grow and hands each record to `streams.detector.following`, which judges it. Models are
+large and there are many, so theirs are read from near the end, and from further back only where one is looked for.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from schemas.codec import DecodeFailure, decode
 from schemas.connection import connection
-from schemas.learning import PolicyVersion, RateTable
+from schemas.registry import Alert
 from schemas.settings import Settings
-from schemas.topics import MODELS, POLICIES, RATES, Topic
-from streams.detector.policy import problems_of
-from streams.detector.scorer import RefusedError, Scorer, model_of, scorer_of
+from schemas.signing import TrustedKeys
+from schemas.topics import ALIASES, BY_NAME, MODELS, POLICIES, RATES
+from streams.detector.admission import Admission
+from streams.detector.following import Document, Following
+from streams.kafka_logs import KafkaLogs, record_of
+from streams.look_back import MODELS_BACK, between, find, last_alias
 
 logger = logging.getLogger(__name__)
 
-MODELS_BACK = 8
-"""Records and markers at the end of the models' topic that are looked at first."""
+READER = "published"
 WAIT_S = 0.2
-READ_S_MAX = 60.0
-
-Document = Scorer | PolicyVersion | RateTable
-AnyDocument = TypeVar("AnyDocument", PolicyVersion, RateTable)
 
 
 class Published:
-    """Reads the three topics in a thread, and hands over whatever is to be in force from now on.
+    """Reads the topics in a thread, and hands over whatever is to be in force from now on.
 
     Parameters
     ----------
     put_in_force : called in the reading thread with each document that may be used.
+    alert : called in the reading thread for each record that is refused.
     """
 
-    def __init__(self, settings: Settings, put_in_force: Callable[[Document], None]) -> None:
-        self._put_in_force = put_in_force
+    def __init__(
+        self,
+        settings: Settings,
+        trusted: TrustedKeys,
+        put_in_force: Callable[[Document], None],
+        alert: Callable[[Alert], None],
+    ) -> None:
         self._prefix = settings.topic_prefix
-        self.refused = 0
+        self._logs = KafkaLogs(settings, READER)
+        self._admission = Admission(trusted)
+        self.following = Following(
+            self._admission, put_in_force, alert, lambda version, offset: find(self._logs, version, offset)
+        )
         self._consumer = Consumer(
             {
                 **connection(settings),
-                "group.id": f"{settings.application_id}-published",
+                "group.id": f"{settings.application_id}-{READER}",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
@@ -65,44 +70,23 @@ class Published:
         ------
         KafkaException
             The topics cannot be read.
+        ReadError
+            One could not be read to its end.
         """
-        self._read_documents()
-        _, end = self._bounds(MODELS)
-        back = MODELS_BACK
-        while not self._read_between(MODELS, max(0, end - back), end) and back < end:
-            back *= 8
-        places = {topic: self._bounds(topic)[1] for topic in (POLICIES, RATES)}
-        self._consumer.assign([self._at(topic, offset) for topic, offset in {**places, MODELS: end}.items()])
+        read_to = {}
+        for topic, back in ((POLICIES, None), (RATES, None), (MODELS, MODELS_BACK)):
+            begin, end = self._logs.bounds(topic, 0)
+            for record in between(self._logs, topic, begin if back is None else max(begin, end - back), end):
+                self.following.take(record)
+            read_to[topic] = end
+        # Behind the snapshots that it names, or one of them is still to come.
+        read_to[ALIASES] = self._logs.bounds(ALIASES, 0)[1]
+        if found := last_alias(self._logs, self._admission, read_to[ALIASES]):
+            self.following.take(found[1])
+        self.following.settle()
+        self._consumer.assign([TopicPartition(self._prefix + topic.name, 0, at) for topic, at in read_to.items()])
         self._thread = threading.Thread(target=self._listen, name="published", daemon=True)
         self._thread.start()
-
-    def _read_documents(self) -> None:
-        for topic in (POLICIES, RATES):
-            start, end = self._bounds(topic)
-            self._read_between(topic, start, end)
-
-    def _at(self, topic: Topic, offset: int) -> TopicPartition:
-        return TopicPartition(self._prefix + topic.name, 0, offset)
-
-    def _bounds(self, topic: Topic) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(self._at(topic, 0), timeout=30)
-        return low, high
-
-    def _read_between(self, topic: Topic, start: int, end: int) -> bool:
-        """Take the records between two offsets; return whether one of them is in force now."""
-        taken, reached, deadline = False, start, time.monotonic() + READ_S_MAX
-        self._consumer.assign([self._at(topic, start)])
-        while reached < end:
-            if time.monotonic() > deadline:
-                raise KafkaException(f"{topic.name}: could not be read to its end")
-            message = self._consumer.poll(WAIT_S)
-            if message is None:
-                continue
-            # At the end of a partition the client says where that is: behind markers, before an open transaction.
-            at_end = _is_end(message)
-            reached = (message.offset() or 0) + (not at_end)
-            taken = (not at_end and self._take(message)) or taken
-        return taken
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
@@ -111,43 +95,20 @@ class Published:
                 self._take(message)
         self._consumer.close()
 
-    def _take(self, message: Message) -> bool:
+    def _take(self, message: Message) -> None:
         if message.error():
             logger.warning("published documents: %s", message.error())
-            return False
-        try:
-            document = self._document(message)
-        except RefusedError as error:
-            self.refused += 1
-            logger.warning("%s offset %s is refused: %s", message.topic(), message.offset(), error)
-            return False
-        self._put_in_force(document)
-        return True
-
-    def _document(self, message: Message) -> Document:
-        value, topic = message.value(), (message.topic() or "").removeprefix(self._prefix)
-        if topic == MODELS.name:
-            return scorer_of(model_of(value))
-        if topic == RATES.name:
-            return _whole(decode(RateTable, value))
-        policy = _whole(decode(PolicyVersion, value))
-        if problems := problems_of(policy):
-            raise RefusedError("; ".join(problems))
-        return policy
+            return
+        self.following.take(record_of(BY_NAME[(message.topic() or "").removeprefix(self._prefix)], message))
 
     def close(self) -> None:
         """Stop reading."""
         self._stopping.set()
         if self._thread:
             self._thread.join(timeout=2)
+        self._logs.close()
 
 
 def _is_end(message: Message) -> bool:
     error = message.error()
     return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
-
-
-def _whole(document: AnyDocument | DecodeFailure) -> AnyDocument:
-    if isinstance(document, DecodeFailure):
-        raise RefusedError(document.detail)
-    return document

@@ -1,6 +1,7 @@
 """From features to the answer: what was predicted, and what is told. The same inputs always give the same bytes."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
 
 from schemas.decision import Decision, Prediction, Reason
@@ -11,6 +12,7 @@ from streams.detector.encode import ENCODER
 from streams.detector.explain import reasons_of
 from streams.detector.policy import action_at, most_severe, rule, score_of
 from streams.detector.scorer import Scorer, probability_of
+from streams.detector.watch import Watch
 
 
 @dataclass(slots=True)
@@ -20,6 +22,7 @@ class InForce:
     policy: PolicyVersion
     rates: RateTable
     scorer: Scorer | None = None
+    watch: Watch | None = None
 
 
 class Judgement(NamedTuple):
@@ -38,10 +41,15 @@ def judge(features: Features, in_force: InForce) -> Judgement:
     """Return what rules and model say, or rules alone until the model knows enough."""
     policy, scorer = in_force.policy, in_force.scorer
     ruling = rule(policy.rules, features)
+    by_rules = Judgement("rules_only", ruling.action, ruling.hits, ruling.reasons)
     if scorer is None or not scorer.knows_enough(policy.model_needs):
-        return Judgement("rules_only", ruling.action, ruling.hits, ruling.reasons)
+        return by_rules
     cells = ENCODER.encode(features)
     log_odds = scorer.log_odds(cells)
+    if in_force.watch:
+        in_force.watch.saw(scorer.version, log_odds)
+    if not isfinite(log_odds):
+        return by_rules
     score = score_of(log_odds, policy.score_map)
     return Judgement(
         "normal",

@@ -66,6 +66,12 @@ def digest_of(model: ModelVersion) -> str:
     return hashlib.sha256(encode(model.model_copy(update={"digest": ""}))).hexdigest()
 
 
+def made_by(model: ModelVersion, code_version: str) -> ModelVersion:
+    """Return a snapshot that names the code that learned it: its version, a hash of what was learned, stays."""
+    named = model.model_copy(update={"code_version": code_version})
+    return named.model_copy(update={"digest": digest_of(named)})
+
+
 def model_of(value: bytes | None) -> ModelVersion:
     """Return the snapshot in a record of the models' topic: larger than any other message that is read.
 

@@ -47,10 +47,10 @@ class Output(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A record that was read, and its place in event time."""
+    """A record that was read, and its place in event time; without a message where it must first be believed."""
 
     record: Record
-    message: Transaction | Label | Profiled | TrainingRecord
+    message: Transaction | Label | Profiled | TrainingRecord | None
     event_time_ms: int
 
 

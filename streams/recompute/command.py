@@ -3,22 +3,24 @@
 import argparse
 import json
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 
+from schemas.key_files import KeyFileError, trusted_of
 from schemas.learning import PolicyVersion
 from schemas.settings import Settings
 from streams.app import STAGES, stages_of
 from streams.archive import ArchiveError, read_archive, write_archive
 from streams.code_version import code_version
+from streams.detector.admission import Admission, NotAdmittedError
 from streams.detector.decide import InForce
 from streams.detector.learner import libraries
 from streams.detector.learning_stage import LearningStage
 from streams.detector.policy import problems_of
 from streams.detector.scorer import RefusedError
-from streams.detector.stage import EntityStage
+from streams.detector.stage import EntityStage, Record
 from streams.documents import read_document, shipped_policy, shipped_rates
 from streams.kafka_logs import KafkaLogs, ReadError
 from streams.recompute.compare import Scope
@@ -34,7 +36,16 @@ class _FlagsError(Exception):
     """The flags ask for nothing that can be done."""
 
 
-_TOLD = (_FlagsError, ArchiveError, ReadError, DeletedError, NothingFoundError, RefusedError, KafkaException)
+_TOLD = (
+    _FlagsError,
+    KeyFileError,
+    ArchiveError,
+    ReadError,
+    DeletedError,
+    NothingFoundError,
+    RefusedError,
+    KafkaException,
+)
 """What ends a command with one line."""
 
 
@@ -71,7 +82,14 @@ def _recompute(logs: Logs, settings: Settings, flags: argparse.Namespace) -> int
         flags.list,
         counted=instead is None,
     )
-    documents = Documents(logs, (shipped_policy(), shipped_rates()), instead)
+    admission = Admission(trusted_of(settings))
+
+    def is_believed(record: Record) -> bool:
+        with suppress(NotAdmittedError):
+            return bool(admission.signed(record))
+        return False
+
+    documents = Documents(logs, (shipped_policy(), shipped_rates()), instead, is_believed)
     found = Recomputation(logs, stages(settings), documents, asked, _say).run()
     figures = figures_of(found, code_here=code_version(), libraries_here=libraries())
     sys.stdout.write((json.dumps(figures) if flags.json else told(figures)) + "\n")

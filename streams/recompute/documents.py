@@ -1,13 +1,14 @@
 """All that was ever in force, by version: policies, rates, models. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TypeVar
 
-from schemas.codec import DecodeFailure, decode
+from schemas.codec import decode
 from schemas.learning import PolicyVersion, RateTable
 from schemas.topics import MODELS, POLICIES, RATES
 from streams.detector.scorer import RefusedError, Scorer, model_of, scorer_of
+from streams.detector.stage import Record
 from streams.recompute.logs import Logs
 
 SCORERS_HELD = 256
@@ -22,6 +23,7 @@ class Documents:
     ----------
     shipped : in force where nothing was published.
     instead : a policy that decides in the place of all that were in force: what if?
+    is_believed : whether a record was signed by one who may write it; not asked where some were changed.
     """
 
     def __init__(
@@ -29,14 +31,20 @@ class Documents:
         logs: Logs,
         shipped: tuple[PolicyVersion, RateTable],
         instead: PolicyVersion | None = None,
+        is_believed: Callable[[Record], bool] = lambda _record: True,
     ) -> None:
         self._logs = logs
+        self._is_believed = is_believed
         self._instead = instead
         self.policies = {shipped[0].version: shipped[0]}
         self.rates = {shipped[1].version: shipped[1]}
-        self.policies |= {each.version: each for each in _published(logs, PolicyVersion)}
-        self.rates |= {each.version: each for each in _published(logs, RateTable)}
-        self._places = {(record.key or b"").decode(): record.offset for record in logs.read(MODELS, 0)}
+        self.policies |= {each.version: each for each in self._published(PolicyVersion)}
+        self.rates |= {each.version: each for each in self._published(RateTable)}
+        self._places = {
+            (record.key or b"").decode("latin-1"): record.offset
+            for record in logs.read(MODELS, 0)
+            if self.is_believed(record)
+        }
         self.remade: dict[str, Scorer] = {}
         """Models that came out differently, by the version that was recorded."""
         self._recorded = lru_cache(maxsize=SCORERS_HELD)(self._read_scorer)
@@ -63,10 +71,13 @@ class Documents:
         except RefusedError:
             return None
 
+    def _published(self, kind: type[Document]) -> Iterable[Document]:
+        topic = POLICIES if kind is PolicyVersion else RATES
+        for record in self._logs.read(topic, 0):
+            document = decode(kind, record.value) if self.is_believed(record) else None
+            if isinstance(document, kind):
+                yield document
 
-def _published(logs: Logs, kind: type[Document]) -> Iterable[Document]:
-    topic = POLICIES if kind is PolicyVersion else RATES
-    for record in logs.read(topic, 0):
-        document = decode(kind, record.value)
-        if not isinstance(document, DecodeFailure):
-            yield document
+    def is_believed(self, record: Record) -> bool:
+        """Return whether a record was signed by one who may write it."""
+        return self._is_believed(record)

@@ -1,6 +1,6 @@
 """The training log folded again: every snapshot from the records before it, and who made those that differ. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from schemas.codec import encode
 from schemas.fields import Features
@@ -10,7 +10,7 @@ from schemas.sampling import weight_of
 from schemas.topics import MODELS, PREDICTIONS, TRAINING
 from streams.detector.learner import Learner, libraries
 from streams.detector.learning_stage import LearningStage
-from streams.detector.scorer import RefusedError, Scorer, model_of, scorer_of
+from streams.detector.scorer import RefusedError, Scorer, made_by, model_of, scorer_of
 from streams.detector.stage import Output, Record, Refusal
 from streams.recompute.card import LabelName
 from streams.recompute.compare import Found, Subject
@@ -85,23 +85,26 @@ class Training:
 
 
 def remake(
-    logs: Logs, training: Training, rare: Rare, found: Found, last: frozenset[str] | None = None
+    logs: Logs,
+    training: Training,
+    rare: Rare,
+    found: Found,
+    last: frozenset[str] | None = None,
+    *,
+    is_believed: Callable[[Record], bool] = lambda _record: True,
 ) -> dict[str, Scorer]:
     """Compare every snapshot with what the training log leads to; return those that come out differently.
 
     A snapshot that the log cannot lead to (its records were learned elsewhere) is told, and stands. With `last` no
-    snapshot is made behind these versions.
+    snapshot is made behind these versions. What nobody who may has signed was never in force, and is passed over.
     """
     wanted = None if last is None else set(last)
-    learner, learned_to, seen = Learner(), 0, set[bytes | None]()
+    learner, learned_to = Learner(), 0
     remade: dict[str, Scorer] = {}
     here = libraries()
-    for record in logs.read(MODELS, 0):
+    for record in _snapshots(logs, found, is_believed):
         if wanted is not None and not wanted:
             break
-        if record.key in seen:
-            continue
-        seen.add(record.key)
         if wanted is not None:
             wanted.discard((record.key or b"").decode())
         try:
@@ -130,12 +133,24 @@ def remake(
     return remade
 
 
+def _snapshots(logs: Logs, found: Found, is_believed: Callable[[Record], bool]) -> Iterator[Record]:
+    """Give each snapshot that was signed by one who may, once."""
+    seen = set[bytes | None]()
+    for record in logs.read(MODELS, 0):
+        if not is_believed(record):
+            found.notes.append(f"model at {record.offset} is signed by nobody who may")
+        elif record.key not in seen:
+            seen.add(record.key)
+            yield record
+
+
 def _under_the_name_of(model: ModelVersion, again: ModelVersion) -> ModelVersion:
-    """Return a snapshot with the libraries of another, and with the name that follows from them.
+    """Return a snapshot with the code and the libraries of another, and with the name that follows from them.
 
     The version and the digest are over all of the content. Where only the libraries are others, what is asked is
-    whether the coefficients are.
+    whether the coefficients are; the code is named for people, and no part of the version.
     """
+    again = made_by(again, model.code_version)
     if again.libraries == model.libraries:
         return again
     named = {"libraries": model.libraries, "version": model.version, "digest": model.digest}

@@ -92,7 +92,7 @@ class Recomputation:
             learning, kept = self.stages.learning, self.asked.kept_one_in
             training = Training(self.logs, learning, self._labels, features, kept)
             self.say("models")
-            remade = remake(self.logs, training, left, judged, self._versions)
+            remade = remake(self.logs, training, left, judged, self._versions, is_believed=self.documents.is_believed)
             if remade == self.documents.remade:
                 break
             self.documents.remade = remade

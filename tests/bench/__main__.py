@@ -30,6 +30,7 @@ from tests.bench import (
     recompute,
     recovery,
     replay,
+    rollback,
     soak,
     store_outage,
 )
@@ -76,6 +77,11 @@ class Bench(NamedTuple):
 def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fraud-bad-input-") as data_dir:
         return bad_input.run(Path(data_dir))
+
+
+def _rollback(flags: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="fraud-rollback-") as data_dir:
+        return rollback.run(Path(data_dir), rate=flags.rate)
 
 
 def _access(_flags: argparse.Namespace) -> dict[str, Any]:
@@ -229,6 +235,7 @@ BENCHES: Mapping[str, Bench] = {
         (("--transactions", {"type": int, "default": 20_000}), RATE),
         lambda flags: recompute.run(transactions=flags.transactions, rate=flags.rate),
     ),
+    "rollback": Bench(rollback, (("--rate", {"type": float, "default": 300, "metavar": "TPS"}),), _rollback),
     "page": Bench(
         page,
         (

@@ -7,19 +7,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
-
 from deploy.read_back import read_topic
 from deploy.system import System
 from producers.world import World, cases
 from schemas.codec import encode
-from schemas.connection import connection
 from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.learning import ModelVersion
 from schemas.recordings.stream import Stream
 from schemas.settings import Settings
-from schemas.topics import DECISIONS, MODELS, PROFILED, TRANSACTIONS
+from schemas.topics import DECISIONS, PROFILED, TRANSACTIONS
 from schemas.transaction import Transaction
 from streams.app import DECIDING, stages_of
 from streams.detector.backtest import Backtest
@@ -28,6 +25,7 @@ from streams.detector.scorer import scorer_of
 from streams.detector.stage import EntityStage, Event, Record
 from streams.detector.state import State
 from streams.documents import shipped_policy, shipped_rates
+from tests.signed import publish_champion
 
 RATE_MIN = 1_500
 RATIO_MIN = 0.25
@@ -46,7 +44,7 @@ def run(*, transactions: int = 200_000, workers: int = 1, seed: int = 1) -> dict
         with System(data_dir, workers=workers) as system:
             flags = ["--rate", str(EVENTS_PER_S), "--seed", str(seed), "--start-ms", str(START_MS), "--flat-out"]
             system.run("producer", ["producers", "simulate", *flags, "--limit", str(transactions), "--json"])
-            publish(system.settings, model)
+            publish_champion(system, model)
             before = _core_seconds(system.settings, model, transactions // 4, seed)
             system.start_workers()
             drained = system.wait_until_drained(120 + transactions / 200)
@@ -89,13 +87,6 @@ def taught(seed: int) -> ModelVersion:
         elif isinstance(event, Label) and (example := backtest.report(event)):
             backtest.learn(example)
     return backtest.learner.snapshot(0)
-
-
-def publish(settings: Settings, model: ModelVersion) -> None:
-    """Write a snapshot to the models' topic, as a learner that nobody runs here would."""
-    producer = Producer(connection(settings) | {"message.max.bytes": MODELS.value_bytes_max})
-    producer.produce(settings.topic_prefix + MODELS.name, encode(model), model.version.encode(), partition=0)
-    assert producer.flush(30) == 0
 
 
 def _core_seconds(settings: Settings, model: ModelVersion, transactions: int, seed: int) -> float:

@@ -16,6 +16,7 @@ from deploy.processes import Process, bound, log_tail
 from deploy.system import System
 from schemas.codec import encode
 from schemas.decision import Prediction
+from schemas.key_files import signer_of
 from schemas.label import Label
 from schemas.learning import ModelNeeds, ModelVersion, PolicyVersion, Threshold, TrainingRecord
 from schemas.settings import Settings
@@ -107,7 +108,8 @@ def _decide(system: System, transactions: int, rate: float, seed: int) -> int:
     system.start_store()
     if not system.wait_until_ready(READY_S_MAX):
         raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
-    publish(system.settings, shipped_policy().model_copy(update={"version": "policy-published", "model_needs": NEEDS}))
+    policy = shipped_policy().model_copy(update={"version": "policy-published", "model_needs": NEEDS})
+    publish(system.settings, policy, signer_of(system.settings_of("publisher")))
     flags = ["--rate", str(rate), "--seed", str(seed), "--limit", str(transactions), *chain(*LABELLING.items())]
     source, kills = system.process("producer", ["producers", "simulate", *flags, "--json"]), 0
     with source:

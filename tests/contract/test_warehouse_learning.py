@@ -14,7 +14,7 @@ from consumers.warehouse import Warehouse, open_warehouse, query_frame
 from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.settings import Settings
-from tests.contract.warehouse_rows import AT_MS, insert, label, model, outcome, prediction, row, training
+from tests.contract.warehouse_rows import AT_MS, alert, audit, insert, label, model, outcome, prediction, row, training
 
 AT = dt.datetime.fromtimestamp(AT_MS / 1_000, dt.UTC)
 
@@ -62,6 +62,24 @@ def test_a_model_says_what_it_learned_and_when_it_came(warehouse: Warehouse) -> 
     assert (read["training_offset"], read["learned_to"]) == (2**40, AT)
     assert read["published_at"] == AT + dt.timedelta(milliseconds=5)
     assert "state" not in read
+
+
+def test_an_answer_to_a_command_says_who_asked_for_what(warehouse: Warehouse) -> None:
+    """Law: what the audit topic holds is stored, a repeated insert once."""
+    for _ in range(2):
+        insert(warehouse, "audit", row("audit", audit(), offset=7))
+    read = only_row(warehouse, "SELECT * FROM v_audit")
+    assert (read["author"], read["kind"], read["outcome"], read["reason"]) == ("ana", "promote", "refused", "replayed")
+    assert dict(read["arguments"]) == {"version": "m-1", "model_offset": "31"}
+    assert (read["commanded_at"], read["answered_at"]) == (AT, AT + dt.timedelta(milliseconds=5))
+
+
+def test_an_alert_that_several_raise_is_one(warehouse: Warehouse) -> None:
+    """Law: of several records of one alert the first counts."""
+    insert(warehouse, "alerts", *(row("alerts", alert(), offset=offset) for offset in (4, 5)))
+    insert(warehouse, "alerts", row("alerts", alert(), offset=9))
+    read = only_row(warehouse, "SELECT * FROM v_alerts")
+    assert (read["kind"], read["severity"], read["record_offset"], read["raised_at"]) == ("forged", "critical", 4, AT)
 
 
 def test_a_labelled_payment_has_its_newest_verdict_once(warehouse: Warehouse) -> None:

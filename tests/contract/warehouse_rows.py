@@ -9,7 +9,9 @@ from schemas.decision import Decision, Prediction, Reason
 from schemas.fields import Message
 from schemas.label import Label, Outcome
 from schemas.learning import ModelVersion, TrainingRecord
+from schemas.registry import Alert, Audit
 from schemas.transaction import Transaction
+from streams.detector.admission import alert_of
 
 AT_MS = 1_522_540_800_000
 SINK = {sink.table: sink for sink in SINKS}
@@ -143,6 +145,29 @@ def row(table: str, message: Message | Record, *, offset: int = 0, partition: in
     return made
 
 
+def audit(**changes: Any) -> Audit:
+    told = {
+        "control_id": "c-2",
+        "control_offset": 3,
+        "author": "ana",
+        "key_id": "0f1e",
+        "kind": "promote",
+        "arguments": {"version": "m-1", "model_offset": "31"},
+        "outcome": "refused",
+        "reason": "replayed",
+        "text": "came before",
+        "version": "m-2",
+        "mode": "pinned",
+        "sequence": 18,
+        "at_ms": AT_MS,
+    }
+    return Audit.model_validate({**told, **changes})
+
+
+def alert(number: int = 0) -> Alert:
+    return alert_of("forged", f"fraud.models.v1:0:{number}", "not this record", AT_MS)
+
+
 def insert(warehouse: Warehouse, table: str, *rows: Row) -> None:
     warehouse.insert_columns(table, dict(zip(SINK[table].columns, map(list, zip(*rows, strict=True)), strict=True)))
 
@@ -167,4 +192,6 @@ ROWS = {
         row("models", model(learned_to_ms=None), offset=0),
         row("models", model("m-2", parent="m-1"), offset=1),
     ],
+    "audit": [row("audit", audit(), offset=0), row("audit", audit(reason=None, author=None), offset=1)],
+    "alerts": [row("alerts", alert(n), offset=n) for n in range(2)],
 }

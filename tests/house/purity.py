@@ -31,11 +31,13 @@ HOSTS = {
     "streams/documents.py": "reads the shipped documents",
     "streams/evaluate.py": "puts an evaluation, its file and stdout together",
     "streams/published.py": "follows what is published",
+    "streams/models/command.py": "puts the registry, Kafka and stdout together",
     "schemas/observer.py": "asks Kafka how far the parts are",
     "streams/kafka_logs.py": "reads topics back",
     "streams/archive.py": "the files of an archived state",
     "streams/recompute/command.py": "puts a recomputation, Kafka and stdout together",
     "schemas/settings.py": "the environment",
+    "schemas/key_files.py": "reads the files of keys that settings name",
     "schemas/connection.py": "how every client reaches Kafka",
 }
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
@@ -43,7 +45,9 @@ HOSTS = {
 PLACES = frozenset(
     [
         "access",
+        "alerts",
         "clickhouse",
+        "commands",
         "documents",
         "events",
         "file",

@@ -5,6 +5,8 @@ Everything else is the worker as it is. The error quotes a card number, as a car
 
 from schemas.decision import Profiled
 from schemas.fields import Positions
+from schemas.label import Label
+from schemas.transaction import Transaction
 from streams.__main__ import main
 from streams.detector.card import CardStage
 from streams.detector.merchant import MerchantStage
@@ -25,7 +27,7 @@ def plant() -> None:
     card_step, merchant_step = CardStage.step, MerchantStage.step
 
     def failing_card_step(self: CardStage, state: State, event: Event, positions: Positions) -> Step:
-        if not isinstance(event.message, Profiled) and event.message.card == CARD:
+        if isinstance(event.message, Transaction | Label) and event.message.card == CARD:
             raise PlantedError(f"no such card: {QUOTED_NUMBER}")
         return card_step(self, state, event, positions)
 

@@ -7,6 +7,9 @@ from deploy.security import principal_of
 from schemas.access import PRINCIPALS, TABLE, Binding, bindings, is_ours, reaches_ours, topics_of
 from schemas.observer import INPUTS
 from schemas.topics import (
+    ALERTS,
+    ALIASES,
+    AUDIT,
     CARD_STATE,
     CONTROLS,
     DEAD_LETTERS,
@@ -50,7 +53,10 @@ WRITERS: list[tuple[Topic, set[str]]] = [
     (MODELS, {"learner"}),
     (POLICIES, {"publisher"}),
     (RATES, {"publisher"}),
-    (CONTROLS, set()),
+    (ALIASES, {"learner"}),
+    (CONTROLS, {"operator"}),
+    (AUDIT, {"learner"}),
+    (ALERTS, {"worker", "learner"}),
     (SHADOW_SCORES, set()),
 ]
 
@@ -108,6 +114,8 @@ def test_who_imports_may_read_what_tells_how_far_the_parts_are() -> None:
         ("streams worker --stages learning", "learner"),
         ("streams policy publish my.json", "publisher"),
         ("streams recompute --all", "auditor"),
+        ("streams models list", "auditor"),
+        ("streams models promote m-1", "operator"),
         ("streams archive states", "auditor"),
         ("producers replay my.csv", "source"),
         ("producers import my.csv", "importer"),

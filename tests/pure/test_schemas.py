@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas import fields
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.decision import Probability, Score
-from schemas.learning import Control
+from schemas.registry import Control
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import BY_NAME, TOPICS, Topic
 from schemas.transaction import Transaction

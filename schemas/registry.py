@@ -1,0 +1,72 @@
+"""What the model registry and who governs it write: commands, which model is in force, answers, alerts."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.fields import Identifier, Message, Text, TimeMs
+
+RegistryMode = Literal["follow", "pinned"]
+Severity = Literal["warning", "critical"]
+HISTORY_MAX = 32
+"""Champions before this one that an alias remembers: as far as a rollback can go back without naming a version."""
+SEEN_MAX = 256
+"""Commands that an alias remembers, to know a repeated one. One that is older than all of them is refused."""
+
+
+class Control(Message):
+    """A command from a person, signed by the record's headers: the audit log begins with the topic of these."""
+
+    control_id: Identifier
+    author: Identifier
+    kind: Literal["promote", "roll_back", "follow", "publish_policy", "list_entity", "replay_dead_letter", "stop"]
+    arguments: dict[str, str] = Field(default_factory=dict)
+    issued_at_ms: TimeMs
+
+
+class Alias(Message):
+    """Which model a name stands for, and how far the commands were carried out: the registry's whole state."""
+
+    name: Identifier
+    version: Identifier | None = Field(default=None, description="Snapshot in force; none where none was cut yet.")
+    newest: Identifier | None = Field(default=None, description="Last snapshot that was cut, in force or not.")
+    model_offset: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Offset of its record in fraud.models.v1, where a command named it."
+    )
+    mode: RegistryMode = Field(description="follow: each new snapshot comes in force; pinned: this one stays.")
+    sequence: Annotated[int, Field(ge=0)] = Field(description="Grows with each record: a smaller one is a repeat.")
+    changed_by: Identifier | None = Field(default=None, description="Command that led to this record, if one did.")
+    history: tuple[Identifier, ...] = Field(default=(), max_length=HISTORY_MAX, description="Before it, oldest first.")
+    controls_next: Annotated[int, Field(ge=0)] = Field(description="First offset of commands not carried out yet.")
+    seen: dict[Identifier, TimeMs] = Field(
+        default_factory=dict, max_length=SEEN_MAX, description="Command -> when it was issued, for the newest."
+    )
+
+
+class Audit(Message):
+    """The answer to one command: what became of it."""
+
+    control_id: Identifier = Field(description="The command; where it cannot be believed, `offset-` and its place.")
+    control_offset: Annotated[int, Field(ge=0)] = Field(description="Its place in fraud.controls.v1.")
+    author: Identifier | None = Field(default=None, description="Whose key signed it.")
+    key_id: str | None = None
+    kind: str | None = None
+    arguments: dict[str, str] = Field(default_factory=dict)
+    outcome: Literal["done", "refused"]
+    reason: Identifier | None = Field(default=None, description="Stable code of a refusal.")
+    text: Text
+    version: Identifier | None = Field(default=None, description="Model in force after it.")
+    mode: RegistryMode
+    sequence: Annotated[int, Field(ge=0)] = Field(description="Of the alias record that was written with it.")
+    at_ms: TimeMs = Field(description="When the command was written, by its record's timestamp.")
+
+
+class Alert(Message):
+    """Something that a person should look at. The same thing seen by several processes has one id."""
+
+    alert_id: Identifier = Field(description="Hash of kind and subject.")
+    kind: Identifier
+    severity: Severity
+    subject: Identifier = Field(description="What it is about: a record as topic:partition:offset, or a model.")
+    text: Text
+    at_ms: TimeMs
