@@ -12,6 +12,7 @@ import pytest
 
 from consumers.warehouse import open_warehouse
 from deploy.broker import Broker
+from deploy.keys import Keys
 from schemas.codec import encode
 from schemas.learning import PolicyRule
 from schemas.settings import Settings
@@ -35,10 +36,13 @@ Recompute = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def recompute(broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Recompute:
+def recompute(
+    broker: Broker, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Recompute:
     """The command on what the run left behind."""
     monkeypatch.setenv("FRAUD_KAFKA_BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("FRAUD_TOPIC_PREFIX", PREFIX)
+    monkeypatch.setenv("FRAUD_TRUSTED_KEYS_DIR", str(Keys(data_dir / "keys").trusted_dir))
 
     def run_command(*arguments: str) -> tuple[int, Any]:
         status = main(list(arguments))

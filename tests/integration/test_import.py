@@ -50,6 +50,7 @@ def outcome(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         assert system.learner
         system.learner.terminate()
         return told | {
+            "trusted_keys_dir": str(system.keys.trusted_dir),
             "refused": str(refused.value),
             "counters": system.counters(),
             "answers": audit_answers(system),
@@ -112,6 +113,7 @@ def test_a_history_is_recomputed_to_the_byte(
     monkeypatch.setenv("FRAUD_KAFKA_BOOTSTRAP", broker.bootstrap)
     monkeypatch.setenv("FRAUD_TOPIC_PREFIX", PREFIX)
     monkeypatch.setenv("FRAUD_PARTITIONS", str(PARTITIONS))
+    monkeypatch.setenv("FRAUD_TRUSTED_KEYS_DIR", outcome["trusted_keys_dir"])
     status, figures = main(["recompute", "--all", "--json"]), json.loads(capsys.readouterr().out)
     assert (status, figures["differences"], figures["notes"]) == (0, [], [])
     compared = figures["compared"]
