@@ -129,8 +129,11 @@ def _under_load(
     failed += gateway.failures
     if source.exit_code:
         failed.append(f"publishing failed: {log_tail(source.log_path)}")
-    last_line = source.log_path.read_text().splitlines()[-1]
-    return Load(seconds, strikes, failed, json.loads(last_line), gateway)
+    # Kafka's client may have said something behind the report.
+    reports = [line for line in source.log_path.read_text().splitlines() if line.startswith("{")]
+    if not reports:
+        raise RuntimeError(f"publishing ended without a report: {log_tail(source.log_path)}")
+    return Load(seconds, strikes, failed, json.loads(reports[-1]), gateway)
 
 
 def _bring_to_rest(system: FaultySystem, load: Load, say: Callable[[str], None]) -> None:
