@@ -16,12 +16,11 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from deploy.audit import audit_answers
 from deploy.caught import caught_by_slice, truth_labelled, truth_told
 from deploy.meter import Meter
-from deploy.processes import Process, log_tail
+from deploy.processes import Process, last_report, log_tail
 from deploy.report import report_of, verdict
 from deploy.system import ROOT, System
 from deploy.warm_up import warm_up
@@ -140,7 +139,7 @@ def _run(flags: argparse.Namespace, data_dir: Path) -> int:
             system.learner.terminate()
         answers = audit_answers(system)
         truth = truth_labelled(system) if flags.input else truth_told(data_dir / TRUTH)
-        report = report_of(system, meter, answers, _last_json(source.log_path))
+        report = report_of(system, meter, answers, last_report(source.log_path))
         report["seconds"] = round(time.monotonic() - started, 1)
         report["drained"], report["learned"] = drained, learned
         report["caught"] = caught_by_slice(answers.decided, truth)
@@ -197,14 +196,6 @@ def _watch(source: Process, meter: Meter, stopping: threading.Event, *, seconds:
         actions = "  ".join(f"{action} {count:,}" for action, count in sorted(meter.actions.items()))
         latency = f"p50 {recent['p50']:.0f} ms  p99 {recent['p99']:.0f} ms"
         _say(f"in {rate_in:.0f}/s  out {rate_out:.0f}/s  {latency}  {actions}")
-
-
-def _last_json(log_path: Path) -> dict[str, Any]:
-    for line in reversed(log_path.read_text().splitlines()):
-        if line.startswith("{"):
-            found: dict[str, Any] = json.loads(line)
-            return found
-    return {}
 
 
 def _say(line: str) -> None:

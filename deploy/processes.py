@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,15 @@ def log_tail(path: Path, lines: int = 4) -> str:
         stripped = (line.strip() for line in log.read().decode(errors="replace").splitlines())
     kept = [line for line in stripped if line and not line.startswith(("at ", "... "))]
     return " | ".join(kept[-lines:]) or "empty log"
+
+
+def last_report(path: Path) -> dict[str, Any]:
+    """Return the last object that a process printed as a line of its log; empty where there is none."""
+    for line in reversed(path.read_text().splitlines()):
+        if line.startswith("{"):
+            report: dict[str, Any] = json.loads(line)
+            return report
+    return {}
 
 
 def bound(argv: Sequence[str]) -> list[str]:

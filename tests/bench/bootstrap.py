@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from deploy.processes import log_tail
+from deploy.processes import last_report, log_tail
 from deploy.read_back import each_record
 from deploy.system import System
 from producers.duration import duration_ms
@@ -200,7 +200,7 @@ def _history(plan: Plan, system: System, command: str, outcome: Outcome) -> None
     if not publishing.wait(WAIT_S_MAX) or publishing.exit_code:
         raise RuntimeError(f"{command} failed: {log_tail(publishing.log_path)}")
     outcome.history_s = time.monotonic() - started
-    outcome.history = json.loads(publishing.log_path.read_text().splitlines()[-1])
+    outcome.history = last_report(publishing.log_path)
 
 
 def _until(holds: Any, timeout_s: float, complaint: str) -> None:

@@ -1,6 +1,5 @@
 """A live system under a plan of faults, and everything it wrote against the oracles."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.broker import Broker
-from deploy.processes import log_tail
+from deploy.processes import last_report, log_tail
 from schemas.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
 from tests.all_topics import read_all
 from tests.bench.audited import audited
@@ -129,11 +128,10 @@ def _under_load(
     failed += gateway.failures
     if source.exit_code:
         failed.append(f"publishing failed: {log_tail(source.log_path)}")
-    # Kafka's client may have said something behind the report.
-    reports = [line for line in source.log_path.read_text().splitlines() if line.startswith("{")]
-    if not reports:
+    report = last_report(source.log_path)
+    if not report:
         raise RuntimeError(f"publishing ended without a report: {log_tail(source.log_path)}")
-    return Load(seconds, strikes, failed, json.loads(reports[-1]), gateway)
+    return Load(seconds, strikes, failed, report, gateway)
 
 
 def _bring_to_rest(system: FaultySystem, load: Load, say: Callable[[str], None]) -> None:
