@@ -162,6 +162,14 @@ class System:
         self._store_log_start = self.store.log_path.stat().st_size if self.store.log_path.exists() else 0
         self.store.start()
 
+    def start(self, ready_s_max: float) -> None:
+        """Start all that decides, learns and stores. Raises RuntimeError where the workers are not ready in time."""
+        self.start_workers()
+        self.start_learner()
+        self.start_store()
+        if not self.wait_until_ready(ready_s_max):
+            raise RuntimeError(f"the workers did not start: {log_tail(self.workers[0].log_path)}")
+
     def stop_store(self) -> dict[str, int]:
         """Stop the store's process, then let another store and join what is left; return what that one counted."""
         if self.store:

@@ -43,8 +43,9 @@ def trusted_of(settings: Settings) -> TrustedKeys:
     for principal in sorted(set(SIGNER_OF.values())):
         for file in sorted(folder.glob(f"{principal}/*.pem")):
             try:
-                TrustedKeys({principal: {file.stem: file.read_bytes()}})
-                keys.setdefault(principal, {})[file.stem] = file.read_bytes()
+                public_pem = file.read_bytes()
+                TrustedKeys({principal: {file.stem: public_pem}})  # one by one, so that the file can be named
+                keys.setdefault(principal, {})[file.stem] = public_pem
             except OSError as error:
                 raise KeyFileError(f"FRAUD_TRUSTED_KEYS_DIR: {file.name} cannot be read: {error.strerror}") from None
             except ValueError as error:

@@ -25,6 +25,7 @@ from streams.documents import read_document
 from streams.documents_to_kafka import PublishError, publish
 from streams.evaluate import add_flags as add_evaluating_flags
 from streams.evaluate import run as evaluate
+from streams.kafka_signed import NotWrittenError
 from streams.models.flags import add_flags as add_registry_flags
 from streams.recompute.flags import NAMES as RECOMPUTING
 from streams.recompute.flags import add_flags as add_recomputing_flags
@@ -155,7 +156,7 @@ def _document(flags: argparse.Namespace, settings: Settings) -> int:
         try:
             create_topics(settings, topics_of(["publisher"]))
             publish(settings, document, signer_of(settings))
-        except (KeyFileError, PublishError, TopicMismatchError, KafkaException) as error:
+        except (KeyFileError, PublishError, NotWrittenError, TopicMismatchError, KafkaException) as error:
             sys.stderr.write(f"{flags.file}: {said(error)}\n")
             return 1
     sys.stdout.write(f"{flags.command} {document.version} is {'in force' if flags.action == 'publish' else 'sound'}\n")

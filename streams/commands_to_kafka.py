@@ -4,22 +4,19 @@ import time
 import uuid
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, Message, Producer
-
 from schemas.codec import decode, encode
-from schemas.connection import connection
 from schemas.key_files import signer_of, trusted_of
 from schemas.registry import Audit, Control
 from schemas.settings import Settings
 from schemas.topics import AUDIT, CONTROLS
+from streams.kafka_signed import write_signed
 from streams.recompute.logs import Logs
 
-TIMEOUT_S = 30.0
 LOOK_S = 0.2
 
 
 class CommandNotSentError(Exception):
-    """The command was not written, or nobody answered it."""
+    """Nobody would believe the command, or nobody answered it."""
 
 
 def command(settings: Settings, logs: Logs, kind: str, arguments: Mapping[str, str], wait_s: float) -> Audit:
@@ -30,8 +27,10 @@ def command(settings: Settings, logs: Logs, kind: str, arguments: Mapping[str, s
     KeyFileError
         Our key, or the keys that are trusted, cannot be read.
     CommandNotSentError
-        Our key is of no operator; the broker did not take the command; or nobody answered in time. In the last case it
-        is carried out when the learner is there, once: do not repeat it, look for its answer.
+        Our key is of no operator; or nobody answered in time: then it is carried out when the learner is there, once.
+        Do not repeat it, look for its answer.
+    NotWrittenError
+        The broker did not take the command.
     """
     signer = signer_of(settings)
     author = trusted_of(settings).owner_of("operator", signer.key_id)
@@ -48,24 +47,8 @@ def command(settings: Settings, logs: Logs, kind: str, arguments: Mapping[str, s
     )
     _, end = logs.bounds(AUDIT, 0)
     key, value = control.control_id.encode(), encode(control)
-    write(settings, key, value, signer.headers(CONTROLS, key, value, control.issued_at_ms))
+    write_signed(settings, signer, CONTROLS, key, value, at_ms=control.issued_at_ms)
     return _answer(logs, control.control_id, end, wait_s)
-
-
-def write(settings: Settings, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
-    """Write a record of commands and wait until the broker has it. Raises CommandNotSentError."""
-    failed: list[KafkaError] = []
-
-    def on_delivery(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failed.append(error)
-
-    producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
-    topic = settings.topic_prefix + CONTROLS.name
-    given: list[tuple[str, str | bytes | None]] = [*headers]
-    producer.produce(topic, value, key, partition=0, headers=given, on_delivery=on_delivery)
-    if producer.flush(TIMEOUT_S) or failed:
-        raise CommandNotSentError(failed[0].str() if failed else f"no answer within {TIMEOUT_S:.0f} s")
 
 
 def _answer(logs: Logs, control_id: str, start: int, wait_s: float) -> Audit:

@@ -2,7 +2,7 @@
 
 import time
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from schemas.codec import encode
 from schemas.connection import connection
@@ -10,6 +10,7 @@ from schemas.learning import PolicyVersion, RateTable
 from schemas.settings import Settings
 from schemas.signing import Signer
 from schemas.topics import POLICIES, RATES
+from streams.kafka_signed import write_signed
 
 TIMEOUT_S = 30.0
 
@@ -26,7 +27,9 @@ def publish(settings: Settings, document: PolicyVersion | RateTable, signer: Sig
     Raises
     ------
     PublishError
-        Its version was published before with another content, or the broker did not take it.
+        Its version was published before with another content, or what was published cannot be read.
+    NotWrittenError
+        The broker did not take it.
     """
     to = POLICIES if isinstance(document, PolicyVersion) else RATES
     topic = settings.topic_prefix + to.name
@@ -37,18 +40,8 @@ def publish(settings: Settings, document: PolicyVersion | RateTable, signer: Sig
         raise PublishError(f"version {document.version} was published before and is another: give this one a new name")
     if published and published[-1] == (key, value):
         return
-    failed: list[KafkaError] = []
-
-    def on_delivery(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failed.append(error)
-
-    producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
     # The time keeps who would bring an older document back from doing so with its old signature.
-    headers: list[tuple[str, str | bytes | None]] = [*signer.headers(to, key, value, time.time_ns() // 1_000_000)]
-    producer.produce(topic, value, key, partition=0, headers=headers, on_delivery=on_delivery)
-    if producer.flush(TIMEOUT_S) or failed:
-        raise PublishError(failed[0].str() if failed else f"no answer within {TIMEOUT_S:.0f} s")
+    write_signed(settings, signer, to, key, value, at_ms=time.time_ns() // 1_000_000)
 
 
 def _published(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:

@@ -15,14 +15,14 @@ from contextlib import suppress
 
 from schemas.codec import encode
 from schemas.fields import Message
-from schemas.learning import TrainingRecord
+from schemas.learning import ModelVersion, TrainingRecord
 from schemas.signing import Signer
 from schemas.topics import ALERTS, ALIASES, AUDIT, CONTROLS, MODELS, TRAINING, Topic
 from streams.detector.admission import CHAMPION, Admission, NotAdmittedError
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.registry import Registry
-from streams.detector.scorer import made_by, model_of
+from streams.detector.scorer import made_by
 from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
 from streams.exactly_once import FencedError, Restored, TaskLog
@@ -78,19 +78,18 @@ class LearningTask:
 
     def _go_back(self, newest: str | None) -> None:
         """Take up the snapshot that was cut last; where this code cannot, the last one that it can."""
-        best: tuple[int, Record] | None = None
+        best: ModelVersion | None = None
         for records in backwards(self._logs, MODELS, MODELS_BACK) if newest else ():
             for record in records:
                 self.restored = Restored(self.restored.records + 1, record.offset, record.offset + 1)
                 with suppress(NotAdmittedError):
-                    offset = self._admission.snapshot(record).training_offset
-                    best = (offset, record) if best is None or offset > best[0] else best
-            if best and (best[1].key or b"").decode() == newest:
+                    model = self._admission.snapshot(record).model
+                    best = model if best is None or model.training_offset > best.training_offset else best
+            if best and best.version == newest:
                 break
         if best:
-            model = model_of(best[1].value)
-            self._learner, self._next[TRAINING.name] = Learner.of(model), best[0]
-            self._learner.parent = model.version
+            self._learner, self._next[TRAINING.name] = Learner.of(best), best.training_offset
+            self._learner.parent = best.version
 
     def _model_at(self, offset: int) -> Record | None:
         record = next(self._logs.read(MODELS, 0, offset), None)

@@ -47,10 +47,10 @@ class NotAdmittedError(Exception):
 
 
 class Snapshot(NamedTuple):
-    """A snapshot that may come in force, and the first training record that it has not learned."""
+    """A snapshot that may come in force: ready to decide, and as it was written."""
 
     scorer: Scorer
-    training_offset: int
+    model: ModelVersion
 
 
 class Admission:
@@ -72,7 +72,7 @@ class Admission:
         if model.feature_schema != self._encoder.schema:
             raise NotAdmittedError("wrong_schema", "it was made for other inputs than this code has")
         try:
-            return Snapshot(scorer_of(model, self._encoder), model.training_offset)
+            return Snapshot(scorer_of(model, self._encoder), model)
         except RefusedError as error:
             raise NotAdmittedError("unsound", str(error)) from None
 

@@ -105,9 +105,9 @@ class Following:
 
     def _take_snapshot(self, record: Record) -> None:
         snapshot = self._admission.snapshot(record)
-        if snapshot.training_offset <= self._learned_to:
+        if snapshot.model.training_offset <= self._learned_to:
             raise NotAdmittedError("replayed", "a snapshot that has learned as much was there before")
-        self._learned_to = snapshot.training_offset
+        self._learned_to = snapshot.model.training_offset
         self._recent[snapshot.scorer.version] = snapshot.scorer
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)

@@ -18,9 +18,9 @@ from schemas.settings import Settings
 from schemas.topics import MODELS
 from streams.commands_to_kafka import CommandNotSentError, command
 from streams.detector.admission import Admission, NotAdmittedError
-from streams.detector.scorer import model_of
 from streams.detector.stage import Record
 from streams.kafka_logs import KafkaLogs, ReadError
+from streams.kafka_signed import NotWrittenError
 from streams.look_back import MODELS_BACK, backwards, find, last_alias
 from streams.models.flags import KIND_OF
 from streams.recompute.logs import Logs
@@ -32,7 +32,7 @@ class _NotThereError(Exception):
     """What was asked for is not there, or must not be believed."""
 
 
-_TOLD = (_NotThereError, KeyFileError, CommandNotSentError, ReadError, KafkaException, OSError)
+_TOLD = (_NotThereError, KeyFileError, CommandNotSentError, NotWrittenError, ReadError, KafkaException, OSError)
 
 
 def run(flags: argparse.Namespace, settings: Settings) -> int:
@@ -81,30 +81,29 @@ def _row(record: Record, admission: Admission, alias: Alias | None) -> dict[str,
     told = {"offset": record.offset, "version": (record.key or b"").decode("utf-8", "replace"), "state": "sound"}
     numbers: dict[str, Any] = {"records": 0, "frauds": 0, "learned_to_ms": None}
     try:
-        admission.snapshot(record)
+        model = admission.snapshot(record).model
     except NotAdmittedError as error:
         return {**told, **numbers, "state": f"refused: {error.kind}"}
-    model = model_of(record.value)
     if alias and alias.version == model.version:
         told["state"] = "champion"
     return {**told, **{name: getattr(model, name) for name in numbers}}
 
 
-def _believed(logs: Logs, admission: Admission, version: str, offset: int | None = None) -> Iterator[Record]:
-    for record in find(logs, version, offset):
+def _believed(logs: Logs, admission: Admission, version: str) -> Iterator[tuple[Record, ModelVersion]]:
+    for record in find(logs, version):
         try:
-            admission.snapshot(record)
+            model = admission.snapshot(record).model
         except NotAdmittedError as error:
             sys.stderr.write(f"models: offset {record.offset} is refused: {error}\n")
         else:
-            yield record
+            yield record, model
 
 
 def _one(logs: Logs, admission: Admission, version: str) -> tuple[Record, ModelVersion]:
-    record = next(_believed(logs, admission, version), None)
-    if record is None:
+    found = next(_believed(logs, admission, version), None)
+    if found is None:
         raise _NotThereError(f"there is no sound snapshot {version}")
-    return record, model_of(record.value)
+    return found
 
 
 def _show(flags: argparse.Namespace, logs: Logs, admission: Admission, alias: Alias | None) -> None:

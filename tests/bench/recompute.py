@@ -103,11 +103,7 @@ def run(*, transactions: int = 20_000, rate: float = 200, seed: int = 1) -> dict
 
 def _decide(system: System, transactions: int, rate: float, seed: int) -> int:
     """Let the whole system decide and learn, with workers killed; return how often one was."""
-    system.start_workers()
-    system.start_learner()
-    system.start_store()
-    if not system.wait_until_ready(READY_S_MAX):
-        raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
+    system.start(READY_S_MAX)
     policy = shipped_policy().model_copy(update={"version": "policy-published", "model_needs": NEEDS})
     publish(system.settings, policy, signer_of(system.settings_of("publisher")))
     flags = ["--rate", str(rate), "--seed", str(seed), "--limit", str(transactions), *chain(*LABELLING.items())]

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deploy.processes import log_tail
 from deploy.read_back import read_topic
 from deploy.system import System
 from schemas.codec import encode
@@ -52,11 +51,7 @@ class Step(NamedTuple):
 def run(data_dir: Path, *, rate: float = 300) -> dict[str, Any]:
     """Return the figures, the bounds, and whether all hold."""
     with System(data_dir, workers=2, snapshot_records=SNAPSHOT_RECORDS) as system:
-        system.start_workers()
-        system.start_learner()
-        system.start_store()
-        if not system.wait_until_ready(READY_S_MAX):
-            raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
+        system.start(READY_S_MAX)
         policy = shipped_policy().model_copy(update={"version": "policy-published", "model_needs": NEEDS})
         publish(system.settings, policy, signer_of(system.settings_of("publisher")))
         flags = ["--rate", str(rate), "--seed", "1", "--seconds", str(SECONDS_MAX), *chain(*LABELLING.items())]

@@ -1,32 +1,18 @@
 """What became of each label, on the engine itself, beside an oracle that reads the rows one by one."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import pytest
-
-from consumers.migrations_to_clickhouse import migrate
 from consumers.rows import Record
-from consumers.warehouse import Warehouse, open_warehouse
+from consumers.warehouse import Warehouse
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter, Origin
 from schemas.label import SOURCES_BY_RANK, Label, LabelSource
-from schemas.settings import Settings
 from schemas.topics import LABELS, LABELS_WAITING
 from tests.contract.warehouse_rows import AT_MS, insert, label, prediction, row, training
 from tests.stored_labels import mark_labels
 
 VERDICTS = ("fraud", "legitimate", "service_dispute", "withdrawn")
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    opened = open_warehouse(Settings(data_dir=tmp_path))
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def say(warehouse: Warehouse, *labels: Label) -> None:

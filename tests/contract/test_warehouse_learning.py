@@ -2,29 +2,15 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from consumers.look_up import LOOK_UP, Stored, answers, parameters, stored_for
-from consumers.migrations_to_clickhouse import migrate
-from consumers.warehouse import Warehouse, open_warehouse, query_frame
+from consumers.warehouse import Warehouse, query_frame
 from schemas.fields import DAY_MS
 from schemas.label import Label
-from schemas.settings import Settings
 from tests.contract.warehouse_rows import AT_MS, alert, audit, insert, label, model, outcome, prediction, row, training
 
 AT = dt.datetime.fromtimestamp(AT_MS / 1_000, dt.UTC)
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    opened = open_warehouse(Settings(data_dir=tmp_path))
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def only_row(warehouse: Warehouse, sql: str) -> dict[str, Any]:

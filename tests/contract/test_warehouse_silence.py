@@ -1,19 +1,16 @@
 """Silence as a label, on the engine itself: who matures, who is censored, and what a killed run repeats."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
 import pytest
 
 from consumers.clickhouse_to_labels import ClickhouseToLabels
-from consumers.migrations_to_clickhouse import migrate
-from consumers.warehouse import Warehouse, open_warehouse
+from consumers.warehouse import Warehouse
 from schemas.fields import DAY_MS
 from schemas.label import Label
 from schemas.sampling import weight_of
-from schemas.settings import Settings
 from tests.contract.warehouse_rows import AT_MS, insert, label, outcome, prediction, row
 
 MATURITY_MS = 90 * DAY_MS
@@ -31,14 +28,6 @@ class Published:
         if self.dies:
             raise KeyboardInterrupt
         return True
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    opened = open_warehouse(Settings(data_dir=tmp_path))
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def pay(warehouse: Warehouse, name: str, at_ms: int = AT_MS, *outcomes: Any, **changes: Any) -> None:

@@ -1,7 +1,6 @@
 """The shipped tables, on the engine itself: they agree with the rows, take them twice and show them once."""
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,14 +35,6 @@ from tests.contract.warehouse_rows import (
 )
 
 AT = dt.datetime.fromtimestamp(AT_MS / 1_000, dt.UTC)
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    opened = open_warehouse(Settings(data_dir=tmp_path))
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("table", SINK)

@@ -93,11 +93,7 @@ def run(
             secure=secure,
         ) as system,
     ):
-        system.start_workers()
-        system.start_learner()
-        system.start_store()
-        if not system.wait_until_ready(READY_S_MAX):
-            raise RuntimeError(f"the workers did not start: {log_tail(system.workers[0].log_path)}")
+        system.start(READY_S_MAX)
         faults = plan(seed, seconds=seconds, kinds=kinds, workers=workers, rest_s=rest_s)
         lasts_s = max(seconds, end_s(faults, rest_s))
         load = _under_load(system, lasts_s, lambda: strike_all(system, faults, say), rate=rate, seed=seed)

@@ -34,6 +34,7 @@ HOSTS = {
     "streams/models/command.py": "puts the registry, Kafka and stdout together",
     "schemas/observer.py": "asks Kafka how far the parts are",
     "streams/kafka_logs.py": "reads topics back",
+    "streams/kafka_signed.py": "writes a signed record",
     "streams/archive.py": "the files of an archived state",
     "streams/recompute/command.py": "puts a recomputation, Kafka and stdout together",
     "schemas/settings.py": "the environment",
