@@ -1,9 +1,10 @@
 """The learning stage's task: a fold over the training log, whose only state is its snapshots and the champion's alias.
 
 A snapshot is cut where the number of records learned is a multiple of `snapshot_records`: a place that the log sets, so
-every learner of this log cuts the same snapshots. It holds its own position; a task that opens takes up the last one
-and reads on behind it. Between two snapshots nothing is written, and what was learned there is learned again after a
-crash. A record that cannot be read is put aside together with a snapshot behind it, so that it is put aside once.
+every learner of this log cuts the same snapshots. It holds its own position; a task that opens takes up the last one,
+reads again what the next trees grow from, and goes on behind it. Between two snapshots nothing is written, and what was
+learned there is learned again after a crash. A record that cannot be read is put aside together with a snapshot behind
+it, so that it is put aside once.
 
 With each snapshot goes an alias record, in one transaction. Commands of people change the alias: answer, alias and
 position are one transaction, so each is carried out once. What is read back is believed only with its signature.
@@ -26,7 +27,7 @@ from streams.detector.scorer import made_by
 from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
 from streams.exactly_once import FencedError, Restored, TaskLog
-from streams.look_back import MODELS_BACK, backwards, last_alias
+from streams.look_back import MODELS_BACK, backwards, between, last_alias
 from streams.recompute.logs import Logs
 
 
@@ -90,6 +91,19 @@ class LearningTask:
         if best:
             self._learner, self._next[TRAINING.name] = Learner.of(best), best.training_offset
             self._learner.parent = best.version
+            self._remember(best.training_offset)
+
+    def _remember(self, end: int) -> None:
+        """Give the learner back the records before an offset of its log that the next trees grow from."""
+        begin, _ = self._logs.bounds(TRAINING, 0)
+        back = self._learner.examples_max
+        while not self._learner.remembers_all:
+            start, back = max(begin, end - back), 2 * back
+            events = map(self.stage.read, between(self._logs, TRAINING, start, end))
+            messages = (event.message for event in events if isinstance(event, Event))
+            self._learner.remember(message for message in messages if isinstance(message, TrainingRecord))
+            if start == begin:
+                break
 
     def _model_at(self, offset: int) -> Record | None:
         record = next(self._logs.read(MODELS, 0, offset), None)

@@ -233,7 +233,10 @@ class Tasks:
         started = time.monotonic()
         try:
             try:
-                slot.task.step(batch)
+                if slot.task.stage.takes_long:
+                    await asyncio.get_running_loop().run_in_executor(self._pool, slot.task.step, batch)
+                else:
+                    slot.task.step(batch)
                 await asyncio.get_running_loop().run_in_executor(self._pool, slot.task.commit)
             except TransactionFailedError as error:
                 # After so long another worker may have the task: to open it here would fence a healthy owner.

@@ -35,22 +35,17 @@ class Documents:
             table = json.loads(value)
             self.rates[table["version"]] = table
         self.models = {model.version: model for model in map(ModelVersion.model_validate_json, models)}
-        self._weights: dict[str, list[tuple[float, dict[int, float]]]] = {}
 
     def log_odds(self, version: str, cells: Sequence[int]) -> float:
-        """Return the mean of what a model's learners say."""
-        if version not in self._weights:
-            self._weights[version] = [
-                (learner["intercept"], {int(cell): weight for cell, weight in learner["weights"].items()})
-                for learner in self.models[version].state["learners"].values()
-            ]
-        learners = self._weights[version]
-        total = 0.0
-        for intercept, weights in learners:
-            total += intercept
-            for cell in cells:
-                total += weights.get(cell, 0.0)
-        return total / len(learners)
+        """Return what a model says, from its snapshot alone: a walk down each tree."""
+        state = self.models[version].state
+        linear, leaves, share = state["cells"], state["leaves"], float(state["share_of_leaves"])
+        held = {str(part) for cell in cells for part in ENCODER.parts[cell]}
+        by_cells: float = linear["intercept"] + sum(linear["weights"].get(part, 0.0) for part in held)
+        if leaves is None:
+            return by_cells
+        by_leaves = float(leaves["intercept"]) + sum(_walk(each, cells) for each in leaves["trees"])
+        return (1 - share) * by_cells + share * by_leaves
 
     def differences(self, prediction: Prediction) -> list[Difference]:
         """Return what is wrong with the answer to these features."""
@@ -97,6 +92,16 @@ class Documents:
 def documents_of(topics: Topics) -> Documents:
     """Return all documents that were published."""
     return Documents(*([message.value() for message in topics[topic]] for topic in (POLICIES, RATES, MODELS)))
+
+
+def _walk(tree: Mapping[str, Any], cells: Sequence[int]) -> float:
+    """Return what one tree says: at each node, right where the payment's cell of that input is not below."""
+    node = 0
+    while tree["left"][node]:
+        asked = tree["cell"][node]
+        node = tree["right" if cells[ENCODER.owners[asked]] >= asked else "left"][node]
+    value: float = tree["value"][node]
+    return value
 
 
 def _mode(prediction: Prediction, live: str) -> str:

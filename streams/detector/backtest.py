@@ -73,7 +73,7 @@ class Backtest:
 
     def keep(self, transaction: Transaction, cells: Sequence[int]) -> None:
         """Keep the inputs of a prediction until its label comes, as the store does live."""
-        self._waiting[transaction.card, transaction.transaction_id] = array("I", cells)
+        self._waiting[transaction.card, transaction.transaction_id] = array("H", cells)
 
     def report(self, label: Label) -> Example | None:
         """Take a label into the profiles; return the example in it, None where there is nothing to learn."""

@@ -41,8 +41,9 @@ CANARIES = _payments()
 def problem_of(scorer: Scorer, in_force: Scorer | None) -> str | None:
     """Return what is wrong with a model's scores, None where nothing is.
 
-    >>> sane = Scorer("m-1", 900, 40, -3.0, [0.1 * (cell % 7) for cell in range(ENCODER.size)])
-    >>> problem_of(sane, None), problem_of(sane._replace(weights=[0.0] * ENCODER.size), sane)
+    >>> import numpy
+    >>> sane = Scorer("m-1", 900, 40, -3.0, numpy.arange(ENCODER.cells) % 7 * 0.125)
+    >>> problem_of(sane, None), problem_of(sane._replace(weights=numpy.zeros(ENCODER.cells)), sane)
     (None, 'its scores have collapsed to one')
     """
     scores = [scorer.log_odds(cells) for cells in CANARIES]

@@ -1,28 +1,49 @@
-"""The model as it learns: a River model over one log of training records, each record once, in the log's order.
+"""The model as it learns: two River models over one log of training records, each record once, in the log's order.
 
-It is a logistic regression over cells whose steps shrink, but slowly: it ranks better than one with AdaGrad's steps
-when nothing changes, and finds a new kind of fraud within days of its first labels.
+One is a logistic regression over the cells that a payment's features fall in. The other is one over the leaves that it
+ends in of a hundred trees. XGBoost grows them from the last records: when the log has become a quarter longer, or as
+soon as they lose much more than usual, because something is new. In between the leaves' values are learned on, record
+by record. What decides is the mean of both in log-odds, by shares that follow what each has lost. (Leaves of boosted
+trees as inputs of an online model: He et al., ADKDD 2014.)
 
 All that is learned is a function of the log up to an offset, so a snapshot can be made again from the log, coefficient
 for coefficient.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 import river
 
 from schemas.fields import Features
 from schemas.learning import ModelVersion, TrainingRecord
+from streams.detector import growing
 from streams.detector.encode import ENCODER, Encoder
+from streams.detector.forest import Forest, Tree
+from streams.detector.growing import Examples
+from streams.detector.losses import Losses
 from streams.detector.regression import CellRegression, Steps
-from streams.detector.scorer import Scorer, digest_of
+from streams.detector.scorer import Scorer, digest_of, scorer_from
 
-LEARNERS: dict[str, Steps] = {"steady": Steps(0.07, power=0.3)}
-"""What decides: the mean of these in log-odds."""
+CELL_STEPS = Steps(0.07, power=0.3)
+LEAF_STEPS = Steps(0.02, power=0.5)
+"""Leaves know already, from all that they were grown from: they move a little, and less and less."""
+
+GROWTH_RECORDS_MIN = 2_000
+GROWTH = 0.25
+"""Trees are grown anew when so many records more were learned, and so large a part more."""
+OUT_OF_DATE_RECORDS_MIN = 2_000
+"""Where they are out of date, when so many more were."""
+EXAMPLES_MAX = 150_000
+FRAUDS_MIN = 30
+"""Trees of fewer are guesses."""
 
 
 class Learner:
     """Everything learned so far.
+
+    Where it goes on from a snapshot, `remember` gives back the records that the next trees grow from.
 
     >>> learner = Learner()
     >>> for _ in range(20):
@@ -35,7 +56,13 @@ class Learner:
 
     def __init__(self, encoder: Encoder = ENCODER) -> None:
         self._encoder = encoder
-        self._models = {name: CellRegression(encoder.size, steps) for name, steps in LEARNERS.items()}
+        self._cells = CellRegression(encoder.size, CELL_STEPS)
+        self._trees: tuple[Tree, ...] = ()
+        self._forest: Forest | None = None
+        self._leaves = CellRegression(0, LEAF_STEPS)
+        self._losses = Losses()
+        self._examples = Examples(EXAMPLES_MAX, len(encoder.features))
+        self._grown_at_records = 0
         self.records = 0
         self.frauds = 0
         self.learned_to_ms: int | None = None
@@ -52,10 +79,49 @@ class Learner:
 
     def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float = 1.0) -> None:
         """Learn an example by the cells that its features fall in."""
-        for model in self._models.values():
-            model.learn_cells(cells, is_fraud=is_fraud, weight=weight)
+        by_cells = self._cells.learn_cells(self._encoder.parts_of(cells), is_fraud=is_fraud, weight=weight)
+        if self._forest:
+            leaves = self._forest.leaves(cells).tolist()
+            by_leaves = self._leaves.learn_cells(leaves, is_fraud=is_fraud, weight=weight)
+            self._losses = self._losses.after(by_cells, by_leaves, is_fraud=is_fraud, weight=weight)
+        self._examples.add(cells, is_fraud=is_fraud, weight=weight)
         self.records += 1
         self.frauds += is_fraud
+        if self._growing_is_due():
+            self._grown_at_records = self.records
+            if FRAUDS_MIN <= self._examples.frauds < len(self._examples):
+                grown = self._examples.grow()
+                self._take_up(grown.trees, grown.base, grown.seen)
+
+    def _growing_is_due(self) -> bool:
+        more = self.records - self._grown_at_records
+        if more >= max(GROWTH_RECORDS_MIN, GROWTH * self._grown_at_records):
+            return True
+        return more >= OUT_OF_DATE_RECORDS_MIN and self._losses.leaves_are_out_of_date
+
+    def _take_up(self, trees: Sequence[Tree], base: float, seen: Sequence[float]) -> None:
+        self._trees, self._forest = tuple(trees), Forest(base, trees, self._encoder.owners)
+        self._leaves = CellRegression(len(seen), LEAF_STEPS)
+        self._leaves.intercept = base
+        self._leaves.weights = [tree.value[end] for tree in trees for end in tree.ends]
+        self._leaves.squares = list(seen)
+
+    def remember(self, records: Iterable[TrainingRecord]) -> None:
+        """Take back, for the trees that are grown next, records that the snapshot had learned, in the log's order."""
+        self._examples = Examples(EXAMPLES_MAX, len(self._encoder.features))
+        for record in records:
+            cells = self._encoder.encode(record.features)
+            self._examples.add(cells, is_fraud=record.verdict == "fraud", weight=record.weight)
+
+    @property
+    def examples_max(self) -> int:
+        """How many records trees grow from, at most."""
+        return EXAMPLES_MAX
+
+    @property
+    def remembers_all(self) -> bool:
+        """Whether it has as many of the last records as trees would grow from."""
+        return len(self._examples) >= min(EXAMPLES_MAX, self.records)
 
     def snapshot(self, training_offset: int) -> ModelVersion:
         """Return all of it under a version that only this content has; `training_offset` is the first not learned.
@@ -72,36 +138,46 @@ class Learner:
             learned_to_ms=self.learned_to_ms,
             feature_schema=self._encoder.schema,
             libraries=libraries(),
-            state={"learners": {name: model.state() for name, model in self._models.items()}},
+            state=self._state(),
             digest="",
         )
-        version = f"m-{self.records}-{digest_of(model)[:12]}"
-        named = model.model_copy(update={"version": version, "training_offset": training_offset})
+        name = f"m-{self.records}-{digest_of(model)[:12]}"
+        named = model.model_copy(update={"version": name, "training_offset": training_offset})
         return named.model_copy(update={"digest": digest_of(named)})
 
     def scorer(self) -> Scorer:
-        """Return what was learned as it would decide, without the checks of what comes from elsewhere."""
-        models = self._models.values()
-        parts = zip(*(model.weights for model in models), strict=True)
-        return Scorer(
-            "unnamed",
-            self.records,
-            self.frauds,
-            sum(model.intercept / len(models) for model in models),
-            [sum(weight / len(models) for weight in weights) for weights in parts],
-        )
+        """Return what was learned as it would decide, without a name of its own."""
+        return scorer_from(self._state(), "unnamed", self.records, self.frauds, self._encoder)
+
+    def _state(self) -> dict[str, Any]:
+        leaves = None
+        if self._trees:
+            values = iter(self._leaves.weights)
+            trees = [tree.saying([next(values) for _ in tree.ends])._asdict() for tree in self._trees]
+            leaves = {"intercept": self._leaves.intercept, "trees": trees, "squares": [*self._leaves.squares]}
+        return {
+            "cells": self._cells.state(),
+            "leaves": leaves,
+            "losses": self._losses._asdict(),
+            "share_of_leaves": self._losses.share_of_leaves if leaves else 0.0,
+            "grown_at_records": self._grown_at_records,
+        }
 
     @classmethod
     def of(cls, model: ModelVersion, encoder: Encoder = ENCODER) -> "Learner":
-        """Return the learner that made a snapshot, as it was then."""
+        """Return the learner that made a snapshot, as it was then, but for what the next trees grow from."""
         learner = cls(encoder)
         learner.records, learner.frauds = model.records, model.frauds
         learner.learned_to_ms, learner.parent = model.learned_to_ms, model.parent
-        for name, state in model.state["learners"].items():
-            learner._models[name].restore(state)
+        learner._cells.restore(model.state["cells"])
+        learner._losses = Losses(**model.state["losses"])
+        learner._grown_at_records = model.state["grown_at_records"]
+        if leaves := model.state["leaves"]:
+            trees = [Tree(**each) for each in leaves["trees"]]
+            learner._take_up(trees, leaves["intercept"], leaves["squares"])
         return learner
 
 
 def libraries() -> dict[str, str]:
     """Return the versions of the packages whose arithmetic a model depends on."""
-    return {"river": river.__version__}
+    return {"numpy": np.__version__, "river": river.__version__, "xgboost": growing.library_version()}

@@ -12,6 +12,7 @@ class LearningStage(Stage):
     name = "learning"
     inputs = (TRAINING, CONTROLS)
     state_log = MODELS
+    takes_long = True
 
     def read(self, record: Record) -> Event | Refusal:
         if record.topic == CONTROLS.name:

@@ -50,15 +50,17 @@ class CellRegression(base.Classifier):  # type: ignore[misc]
         """Return the log-odds of an example in which these cells hold."""
         return self.intercept + fsum(map(self.weights.__getitem__, cells))
 
-    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float) -> None:
-        """Learn an example that stands for as many as it weighs."""
-        slope = weight * self._loss.gradient(is_fraud, self.log_odds(cells))
+    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float) -> float:
+        """Learn an example that stands for as many as it weighs; return the log-odds that it had before."""
+        before = self.log_odds(cells)
+        slope = weight * self._loss.gradient(is_fraud, before)
         self.intercept -= INTERCEPT_STEP * slope
         weights, squares = self.weights, self.squares
         square, move, power = slope * slope, self.steps.step * slope, -self.steps.power
         for cell in cells:
             squares[cell] = seen = squares[cell] + square
             weights[cell] -= move * (seen + EPSILON) ** power
+        return before
 
     def learn_one(self, x: Mapping[int, float], y: bool, w: float = 1.0) -> None:  # noqa: FBT001 - River's way to call it
         """Learn an example, as all of River's models do."""

@@ -1,14 +1,21 @@
-"""A model as it decides: one weight a cell, made from a snapshot that was checked. It never learns."""
+"""A model as it decides: one weight a cell, and trees, made from a snapshot that was checked. It never learns.
+
+Weights are multiples of 2**-32, so a score is the same in whatever order a machine adds.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, fsum, isfinite
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.learning import ModelNeeds, ModelVersion
 from schemas.topics import MODELS
 from streams.detector.encode import ENCODER, Encoder
+from streams.detector.forest import Forest, fine, trees_of
 
 WEIGHT_MAX = 50.0
 """No honest coefficient comes near: a snapshot with a larger one has exploded."""
@@ -21,32 +28,39 @@ class RefusedError(Exception):
 
 
 class Scorer(NamedTuple):
-    """A checked model. `weights` has one number a cell; what it never met weighs nothing."""
+    """A checked model. `weights` has one number a cell; what it never met weighs nothing.
+
+    `share` is that of the trees in the log-odds: 0 as long as there are none.
+    """
 
     version: str
     records: int
     frauds: int
     intercept: float
-    weights: list[float]
+    weights: npt.NDArray[np.float64]
+    share: float = 0.0
+    forest: Forest | None = None
 
     def knows_enough(self, needs: ModelNeeds) -> bool:
         """Return whether the model has learned what the policy asks for before it may decide."""
         return self.records >= needs.records and self.frauds >= needs.frauds
 
     def log_odds(self, cells: Sequence[int]) -> float:
-        """Return the log-odds of fraud of a payment with these cells."""
-        return self.intercept + fsum(map(self.weights.__getitem__, cells))
+        """Return the log-odds of fraud of a payment with these cells, one of each feature."""
+        at = np.array(cells)
+        by_cells = self.intercept + float(self.weights.take(at).sum())
+        if self.forest is None:
+            return by_cells
+        return (1 - self.share) * by_cells + self.share * self.forest.log_odds(self.forest.leaves(at))
 
     def contributions(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> dict[str, float]:
-        """Return what each feature added to the log-odds; of a pair each half is given half."""
-        added = [0.0] * len(encoder.features)
-        weights, halves = self.weights, encoder.halves
-        for cell in cells:
-            half = weights[cell] / 2
-            one, other = halves[cell]
-            added[one] += half
-            added[other] += half
-        return dict(zip(encoder.features, added, strict=True))
+        """Return what each feature added to the log-odds."""
+        at = np.array(cells)
+        added = self.weights.take(at)
+        if self.forest is not None:
+            by_leaves = self.forest.contributions(self.forest.leaves(at))
+            added = (1 - self.share) * added + self.share * by_leaves
+        return dict(zip(encoder.features, added.tolist(), strict=True))
 
 
 def probability_of(log_odds: float) -> float:
@@ -87,7 +101,7 @@ def model_of(value: bytes | None) -> ModelVersion:
 
 
 def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
-    """Return a published model ready to decide: the mean of its learners.
+    """Return a published model ready to decide.
 
     Raises
     ------
@@ -98,21 +112,33 @@ def scorer_of(model: ModelVersion, encoder: Encoder = ENCODER) -> Scorer:
         raise RefusedError(f"{model.version}: its digest is not that of its content")
     if model.feature_schema != encoder.schema:
         raise RefusedError(f"{model.version}: was made for other inputs ({model.feature_schema})")
-    learners: dict[str, Any] = model.state.get("learners", {})
-    if not learners or not isinstance(learners, dict):
-        raise RefusedError(f"{model.version}: has no learners")
-    weights = [0.0] * encoder.size
-    intercept = 0.0
     try:
-        for learner in learners.values():
-            intercept += learner["intercept"] / len(learners)
-            cells = [*map(int, learner["weights"])]
-            if min(cells, default=0) < 0:
-                raise IndexError(f"there is no cell {min(cells)}")
-            for cell, weight in zip(cells, learner["weights"].values(), strict=True):
-                weights[cell] += weight / len(learners)
+        return scorer_from(model.state, model.version, model.records, model.frauds, encoder)
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(f"{model.version}: its state cannot be read: {error}") from None
-    if not all(map(isfinite, (*weights, intercept))) or max(map(abs, (*weights, intercept))) > WEIGHT_MAX:
-        raise RefusedError(f"{model.version}: has a coefficient that is not finite, or over {WEIGHT_MAX:g}")
-    return Scorer(model.version, model.records, model.frauds, intercept, weights)
+
+
+def scorer_from(state: Mapping[str, Any], version: str, records: int, frauds: int, encoder: Encoder) -> Scorer:
+    """Return what the state of a snapshot says, ready to decide. Raises ValueError and its like where it says nothing.
+
+    The weights of a cell and of the coarse one around it are one number here, as a payment always has both.
+    """
+    weights = [0.0] * encoder.size
+    for part, weight in state["cells"]["weights"].items():
+        if not 0 <= int(part) < encoder.size:
+            raise ValueError(f"there is no cell {part}")
+        weights[int(part)] = _sane(weight)
+    intercept, share, leaves = _sane(state["cells"]["intercept"]), float(state["share_of_leaves"]), state["leaves"]
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share of {share}")
+    forest = None
+    if leaves is not None:
+        forest = Forest(_sane(leaves["intercept"]), trees_of(leaves["trees"], encoder.cells), encoder.owners)
+    of_cells = np.array([fine(fsum(weights[part] for part in parts)) for parts in encoder.parts])
+    return Scorer(version, records, frauds, fine(intercept), of_cells, share, forest)
+
+
+def _sane(coefficient: float) -> float:
+    if not isfinite(coefficient) or abs(coefficient) > WEIGHT_MAX:
+        raise ValueError(f"a coefficient that is not finite, or over {WEIGHT_MAX:g}")
+    return float(coefficient)

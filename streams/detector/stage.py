@@ -86,6 +86,8 @@ class Stage(ABC):
     name: str
     inputs: tuple[Topic, ...]
     state_log: Topic
+    takes_long = False
+    """Whether a step may take seconds, and is made in a thread, so that heartbeats go on."""
 
     def __init__(self, context: Context) -> None:
         self.context = context

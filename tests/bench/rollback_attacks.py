@@ -35,11 +35,9 @@ def changed(model: ModelVersion, **changes: Any) -> ModelVersion:
 
 def weighing(model: ModelVersion, version: str, factor: float) -> ModelVersion:
     """Return a snapshot whose weights are so many times what was learned."""
-    learners = {
-        name: {**learner, "weights": {cell: weight * factor for cell, weight in learner["weights"].items()}}
-        for name, learner in model.state["learners"].items()
-    }
-    return changed(model, version=version, state={"learners": learners})
+    cells = model.state["cells"]
+    cells = {**cells, "weights": {cell: weight * factor for cell, weight in cells["weights"].items()}}
+    return changed(model, version=version, state={**model.state, "cells": cells})
 
 
 def attacks(old: Record, learner: Signer, command: Record) -> Mapping[str, Attack]:

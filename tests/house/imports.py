@@ -40,7 +40,7 @@ PURE_STANDARD_MODULES = frozenset(
     ]
 )
 
-PURE_LIBRARIES = ("iso4217", "river")
+PURE_LIBRARIES = ("iso4217", "numpy", "river", "xgboost")
 """What else the detector may import: the currencies' decimals, and the learner's arithmetic."""
 
 

@@ -41,15 +41,13 @@ def _changed(model: ModelVersion, **changes: Any) -> ModelVersion:
 
 
 def _weighing(model: ModelVersion, weight: Callable[[float], float], intercept: float | None = None) -> ModelVersion:
-    learners = {
-        name: {
-            **learner,
-            "intercept": learner["intercept"] if intercept is None else intercept,
-            "weights": {cell: weight(held) for cell, held in learner["weights"].items()},
-        }
-        for name, learner in model.state["learners"].items()
+    cells = model.state["cells"]
+    changed = {
+        **cells,
+        "intercept": cells["intercept"] if intercept is None else intercept,
+        "weights": {cell: weight(held) for cell, held in cells["weights"].items()},
     }
-    return _changed(model, state={"learners": learners})
+    return _changed(model, state={**model.state, "cells": changed})
 
 
 class _Log:

@@ -11,6 +11,7 @@ from schemas.fields import DAY_MS
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.registry import Alias
 from schemas.topics import ALERTS, ALIASES, AUDIT, DEAD_LETTERS, MODELS, TRAINING, Topic
+from streams.detector import growing, learner
 from streams.detector.admission import Admission
 from streams.detector.decide import InForce
 from streams.detector.learning_stage import LearningStage
@@ -27,6 +28,14 @@ SNAPSHOT_RECORDS = 10
 STAGE = LearningStage(Context(InForce(shipped_policy(), shipped_rates()), "test", lambda _: 0, DAY_MS))
 
 
+@pytest.fixture(autouse=True)
+def _early_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have trees grow from a few records, so that each test goes through growth, and some through forgetting."""
+    for name, value in {"GROWTH_RECORDS_MIN": 12, "EXAMPLES_MAX": 20, "FRAUDS_MIN": 3}.items():
+        monkeypatch.setattr(learner, name, value)
+    monkeypatch.setattr(growing, "TREES", 3)
+
+
 class _CrashError(Exception):
     """The process is gone."""
 
@@ -38,6 +47,7 @@ class _Topics:
         self.records: dict[str, list[Record | None]] = {
             topic.name: [] for topic in (MODELS, ALIASES, AUDIT, ALERTS, DEAD_LETTERS)
         }
+        self.training: Sequence[Record] = ()
 
     def put(self, output: Output) -> None:
         log = self.records[output.topic.name]
@@ -58,12 +68,16 @@ class _Topics:
         return 1
 
     def bounds(self, topic: Topic, _partition: int) -> tuple[int, int]:
+        if topic is TRAINING:
+            return 0, self.training[-1].offset + 1 if self.training else 0
         return 0, len(self.records[topic.name])
 
     def stable(self, topic: Topic, partition: int) -> int:
         return self.bounds(topic, partition)[1]
 
     def read(self, topic: Topic, _partition: int, start: int = 0) -> Iterator[Record]:
+        if topic is TRAINING:
+            return (record for record in self.training if record.offset >= start)
         return (record for record in self.records[topic.name][start:] if record)
 
 
@@ -146,6 +160,7 @@ def _task(topics: _Topics, may_go_on: Callable[[str], None] = lambda _: None) ->
 
 def _lead(topics: _Topics, training: Sequence[Record], step: int, may_go_on: Callable[[str], None]) -> None:
     """Lead one task from its opening to the end of the log, or to its death."""
+    topics.training = training
     task = _task(topics, may_go_on)
     position = task.open().get(TRAINING.name, 0)
     waiting = [record for record in training if record.offset >= position]

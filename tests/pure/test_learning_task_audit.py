@@ -114,7 +114,7 @@ def _lose_snapshot(world: _World) -> None:
 def _nudge_a_coefficient(world: _World) -> None:
     model = ModelVersion.model_validate_json(world.models[-1])
     state = model.model_dump()["state"]
-    weights = state["learners"]["steady"]["weights"]
+    weights = state["cells"]["weights"]
     cell = next(iter(weights))
     weights[cell] += 1e-12
     nudged = model.model_copy(update={"state": state})
