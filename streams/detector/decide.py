@@ -44,8 +44,7 @@ def judge(features: Features, in_force: InForce) -> Judgement:
     by_rules = Judgement("rules_only", ruling.action, ruling.hits, ruling.reasons)
     if scorer is None or not scorer.knows_enough(policy.model_needs):
         return by_rules
-    cells = ENCODER.encode(features)
-    log_odds = scorer.log_odds(cells)
+    log_odds, contributions = scorer.explained(ENCODER.encode(features))
     if in_force.watch:
         in_force.watch.saw(scorer.version, log_odds)
     if not isfinite(log_odds):
@@ -55,7 +54,7 @@ def judge(features: Features, in_force: InForce) -> Judgement:
         "normal",
         most_severe([ruling.action, action_at(score, policy.thresholds)]),
         ruling.hits,
-        (*ruling.reasons, *reasons_of(scorer.contributions(cells), features)),
+        (*ruling.reasons, *reasons_of(contributions, features)),
         scorer.version,
         score,
         probability_of(log_odds),

@@ -7,6 +7,7 @@ below changes along the path (Saabas, 2014). Values are multiples of 2**-32, so 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -92,21 +93,25 @@ class Forest:
         everything = (1 << widest) - 1
         self._base, self._one = fine(base), bits(1)
         self._masks = np.full((len(owners), len(trees)), everything, dtype=bits)
-        firsts, values, added = list[int](), list[float](), list[list[float]]()
+        firsts, values = list[int](), list[float]()
+        places, added = list[int](), list[float]()
         for number, tree in enumerate(trees):
             # The bits up to the lowest one are as many as the leaf's number in its tree and one.
             firsts.append(len(values) - 1)
-            values += [0.0] * len(tree.ends)
-            added += [[]] * len(tree.ends)
-            for branch in _branches(tree, owners, len(ends)):
-                cell, leaf = tree.cell[branch.node], firsts[-1] + 1 + branch.leaf
+            said = [fine(value) for value in tree.value]
+            for branch in _branches(tree):
+                cell = tree.cell[branch.node]
                 if tree.left[branch.node]:
                     closed = (1 << branch.leaf + branch.leaves_left) - (1 << branch.leaf)
                     self._masks[cell : ends[owners[cell]], number] &= bits(everything ^ closed)
-                else:
-                    values[leaf], added[leaf] = fine(tree.value[branch.node]), branch.added
-        self._firsts = np.array(firsts, dtype=np.int64)
-        self._values, self._added = np.array(values), np.array(added).reshape(-1, len(ends))
+                    continue
+                for at, below in pairwise((*branch.path, branch.node)):
+                    places.append(len(values) * len(ends) + owners[tree.cell[at]])
+                    added.append(said[below] - said[at])
+                values.append(said[branch.node])
+        self._firsts, self._values = np.array(firsts, dtype=np.int64), np.array(values)
+        sums = np.bincount(np.array(places, dtype=np.int64), added, minlength=len(values) * len(ends))
+        self._added = sums.reshape(-1, len(ends))
 
     def leaves(self, cells: "Sequence[int] | npt.NDArray[Any]") -> npt.NDArray[np.int64]:
         """Return the leaf that each tree ends in, for a payment with these cells, one of each feature."""
@@ -116,38 +121,36 @@ class Forest:
 
     def log_odds(self, leaves: npt.NDArray[np.int64]) -> float:
         """Return the log-odds of fraud that the trees add up to."""
-        return self._base + float(self._values.take(leaves).sum())
+        return self._base + float(np.add.reduce(self._values.take(leaves)))
 
     def contributions(self, leaves: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return what each feature added to the log-odds, on the way from each tree's mean."""
-        added: npt.NDArray[np.float64] = self._added.take(leaves, axis=0).sum(axis=0)
+        added: npt.NDArray[np.float64] = np.add.reduce(self._added.take(leaves, axis=0), axis=0)
         return added
 
 
 class _Branch(NamedTuple):
-    """A node with its first leaf, how many leaves its left side has, and what each feature added on the way to it."""
+    """A node with its first leaf, how many leaves its left side has, and the nodes above it, the root first."""
 
     node: int
     leaf: int
     leaves_left: int
-    added: list[float]
+    path: tuple[int, ...]
 
 
-def _branches(tree: Tree, owners: Sequence[int], features: int) -> Iterator[_Branch]:
-    """Give all nodes of a tree, leaves numbered from left to right."""
+def _branches(tree: Tree) -> Iterator[_Branch]:
+    """Give all nodes of a tree, leaves numbered and given from left to right."""
     leaves = [1] * len(tree.left)
     for node in range(len(leaves) - 1, -1, -1):
         if tree.left[node]:
             leaves[node] = leaves[tree.left[node]] + leaves[tree.right[node]]
-    waiting = [(0, 0, [0.0] * features)]
+    waiting: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
     while waiting:
-        node, leaf, added = waiting.pop()
+        node, leaf, path = waiting.pop()
         left, right = tree.left[node], tree.right[node]
-        yield _Branch(node, leaf, leaves[left] if left else 0, added)
-        for child, first in ((left, leaf), (right, leaf + leaves[left])) if left else ():
-            more = added.copy()
-            more[owners[tree.cell[node]]] += fine(tree.value[child]) - fine(tree.value[node])
-            waiting.append((child, first, more))
+        yield _Branch(node, leaf, leaves[left] if left else 0, path)
+        if left:
+            waiting += [(right, leaf + leaves[left], (*path, node)), (left, leaf, (*path, node))]
 
 
 def fine(value: float) -> float:

@@ -48,19 +48,22 @@ class Scorer(NamedTuple):
     def log_odds(self, cells: Sequence[int]) -> float:
         """Return the log-odds of fraud of a payment with these cells, one of each feature."""
         at = np.array(cells)
-        by_cells = self.intercept + float(self.weights.take(at).sum())
-        if self.forest is None:
-            return by_cells
-        return (1 - self.share) * by_cells + self.share * self.forest.log_odds(self.forest.leaves(at))
+        return self._log_odds(at, self.forest.leaves(at) if self.forest else None)
 
-    def contributions(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> dict[str, float]:
-        """Return what each feature added to the log-odds."""
+    def explained(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> tuple[float, dict[str, float]]:
+        """Return the log-odds, and what each feature added to them."""
         at = np.array(cells)
-        added = self.weights.take(at)
+        added, leaves = self.weights.take(at), None
         if self.forest is not None:
-            by_leaves = self.forest.contributions(self.forest.leaves(at))
-            added = (1 - self.share) * added + self.share * by_leaves
-        return dict(zip(encoder.features, added.tolist(), strict=True))
+            leaves = self.forest.leaves(at)
+            added = (1 - self.share) * added + self.share * self.forest.contributions(leaves)
+        return self._log_odds(at, leaves), dict(zip(encoder.features, added.tolist(), strict=True))
+
+    def _log_odds(self, cells: "npt.NDArray[np.int64]", leaves: "npt.NDArray[np.int64] | None") -> float:
+        by_cells = self.intercept + float(np.add.reduce(self.weights.take(cells)))
+        if self.forest is None or leaves is None:
+            return by_cells
+        return (1 - self.share) * by_cells + self.share * self.forest.log_odds(leaves)
 
 
 def probability_of(log_odds: float) -> float:

@@ -174,7 +174,7 @@ def test_anything_learned_and_scored_is_finite(examples: list[Example], features
     assert isfinite(log_odds)
     assert 0 <= probability_of(log_odds) <= 1
     assert 0 <= score_of(log_odds, shipped_policy().score_map) <= 1000
-    assert all(map(isfinite, scorer.contributions(cells).values()))
+    assert all(map(isfinite, scorer.explained(cells)[1].values()))
 
 
 @pytest.mark.parametrize("kept_one_in", [1, 3, 10, 30])

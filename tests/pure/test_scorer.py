@@ -154,9 +154,10 @@ def _same(one: Scorer, other: Scorer) -> bool:
 def test_contributions_add_up_to_the_log_odds(features: dict[str, Any]) -> None:
     """Law: what the inputs added is the log-odds but for what is said of every payment, and only inputs added."""
     cells, nothing = ENCODER.encode(features), ENCODER.encode({})
-    added = SCORER.contributions(cells)
-    of_all = SCORER.log_odds(nothing) - sum(SCORER.contributions(nothing).values())
-    assert sum(added.values()) + of_all == pytest.approx(SCORER.log_odds(cells), abs=1e-9)
+    log_odds, added = SCORER.explained(cells)
+    of_all = SCORER.log_odds(nothing) - sum(SCORER.explained(nothing)[1].values())
+    assert sum(added.values()) + of_all == pytest.approx(log_odds, abs=1e-9)
+    assert log_odds == SCORER.log_odds(cells)
     assert added.keys() <= {each.feature for each in INPUTS}
 
 
