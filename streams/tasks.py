@@ -58,6 +58,7 @@ class Tasks:
         )
         self._opener = Opener(new_task, self._pool)
         self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._stepping = True
         self.alignment = alignment
         self.reseek: Reseek | None = None
@@ -233,7 +234,10 @@ class Tasks:
         started = time.monotonic()
         try:
             try:
-                slot.task.step(batch)
+                # One step in a turn of the loop: between two of them what was fetched is handed over. With all that
+                # are ready in one turn, a poll takes as long as all their steps, and tasks run out of records.
+                async with self._turn:
+                    slot.task.step(batch)
                 await asyncio.get_running_loop().run_in_executor(self._pool, slot.task.commit)
             except TransactionFailedError as error:
                 # After so long another worker may have the task: to open it here would fence a healthy owner.
