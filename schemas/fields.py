@@ -39,11 +39,13 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
     _template: ClassVar[dict[str, Any]]
+    _names: ClassVar[set[str]]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         # In the order of the fields, which is the order of the JSON.
         cls._template = {name: field.default for name, field in cls.model_fields.items()}
+        cls._names = set(cls._template)
 
     @classmethod
     def of_valid(cls, **fields: Any) -> Self:
@@ -59,7 +61,8 @@ class Message(BaseModel):
         """
         message, put = cls.__new__(cls), object.__setattr__
         put(message, "__dict__", {**cls._template, **fields})
-        put(message, "__pydantic_fields_set__", set(fields))
+        # One set for all messages of a kind: frozen ones never change it, and a copy gets its own.
+        put(message, "__pydantic_fields_set__", cls._names)
         put(message, "__pydantic_extra__", None)
         put(message, "__pydantic_private__", None)
         return message

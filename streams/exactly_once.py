@@ -103,6 +103,7 @@ class Task:
         self._state = State(stage.kind, profiles_ready)
         self._state_log: Topic = stage.state_log
         self._next: dict[str, int] = {}
+        self._inputs = tuple(topic.name for topic in stage.inputs)
 
     def open(self) -> dict[str, int]:
         """Take the task over, restore its state, and return the position of every input that has one.
@@ -154,9 +155,7 @@ class Task:
         if isinstance(event, Refusal):
             return self.stage.refuse(event)
         record = event.record
-        positions: Positions = {
-            topic.name: (self.partition, self._next.get(topic.name, 0)) for topic in self.stage.inputs
-        }
+        positions: Positions = {topic: (self.partition, self._next.get(topic, 0)) for topic in self._inputs}
         positions[record.topic] = (record.partition, record.offset)
         try:
             return self.stage.step(self._state, event, positions)

