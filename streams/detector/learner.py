@@ -79,9 +79,10 @@ class Learner:
 
     def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float = 1.0) -> None:
         """Learn an example by the cells that its features fall in."""
-        by_cells = self._cells.learn_cells(self._encoder.parts_of(cells), is_fraud=is_fraud, weight=weight)
+        parts = np.array(self._encoder.parts_of(cells))
+        by_cells = self._cells.learn_cells(parts, is_fraud=is_fraud, weight=weight)
         if self._forest:
-            leaves = self._forest.leaves(cells).tolist()
+            leaves = self._forest.leaves(np.array(cells))
             by_leaves = self._leaves.learn_cells(leaves, is_fraud=is_fraud, weight=weight)
             self._losses = self._losses.after(by_cells, by_leaves, is_fraud=is_fraud, weight=weight)
         self._examples.add(cells, is_fraud=is_fraud, weight=weight)
@@ -103,8 +104,8 @@ class Learner:
         self._trees, self._forest = tuple(trees), Forest(base, trees, self._encoder.owners)
         self._leaves = CellRegression(len(seen), LEAF_STEPS)
         self._leaves.intercept = base
-        self._leaves.weights = [tree.value[end] for tree in trees for end in tree.ends]
-        self._leaves.squares = list(seen)
+        self._leaves.weights = np.array([tree.value[end] for tree in trees for end in tree.ends])
+        self._leaves.squares = np.array(seen)
 
     def remember(self, records: Iterable[TrainingRecord]) -> None:
         """Take back, for the trees that are grown next, records that the snapshot had learned, in the log's order."""
@@ -152,9 +153,9 @@ class Learner:
     def _state(self) -> dict[str, Any]:
         leaves = None
         if self._trees:
-            values = iter(self._leaves.weights)
+            values = iter(self._leaves.weights.tolist())
             trees = [tree.saying([next(values) for _ in tree.ends])._asdict() for tree in self._trees]
-            leaves = {"intercept": self._leaves.intercept, "trees": trees, "squares": [*self._leaves.squares]}
+            leaves = {"intercept": self._leaves.intercept, "trees": trees, "squares": self._leaves.squares.tolist()}
         return {
             "cells": self._cells.state(),
             "leaves": leaves,

@@ -1,16 +1,19 @@
 """Logistic regression over cells, each of which holds or does not: River's model, at a fraction of its cost.
 
-Where every input that is there is 1, one slope serves all weights of an example, and a list takes the place of a
-dictionary. Loss and slopes are River's. Sums are exact before they are rounded (`fsum`), so they depend neither on the
-order of cells nor on the machine.
+Where every input that is there is 1, one slope serves all weights of an example, and arrays take the place of
+dictionaries. Loss and slopes are River's.
 """
 
-from collections.abc import Mapping, Sequence
-from math import fsum
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from river import base
 from river.optim.losses import Log
+
+Cells = npt.NDArray[np.int64]
+"""The cells of an example, none twice."""
 
 INTERCEPT_STEP = 0.01
 EPSILON = 1e-8
@@ -42,42 +45,42 @@ class CellRegression(base.Classifier):  # type: ignore[misc]
         self.size = size
         self.steps = steps
         self.intercept = 0.0
-        self.weights = [0.0] * size
-        self.squares = [0.0] * size
+        self.weights = np.zeros(size)
+        self.squares = np.zeros(size)
         self._loss = Log()
 
-    def log_odds(self, cells: Sequence[int]) -> float:
+    def log_odds(self, cells: Cells) -> float:
         """Return the log-odds of an example in which these cells hold."""
-        return self.intercept + fsum(map(self.weights.__getitem__, cells))
+        return self.intercept + float(np.add.reduce(self.weights.take(cells)))
 
-    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float) -> float:
+    def learn_cells(self, cells: Cells, *, is_fraud: bool, weight: float) -> float:
         """Learn an example that stands for as many as it weighs; return the log-odds that it had before."""
         before = self.log_odds(cells)
         slope = weight * self._loss.gradient(is_fraud, before)
         self.intercept -= INTERCEPT_STEP * slope
-        weights, squares = self.weights, self.squares
-        square, move, power = slope * slope, self.steps.step * slope, -self.steps.power
-        for cell in cells:
-            squares[cell] = seen = squares[cell] + square
-            weights[cell] -= move * (seen + EPSILON) ** power
+        seen = self.squares.take(cells)
+        seen += slope * slope
+        self.squares[cells] = seen
+        seen += EPSILON
+        self.weights[cells] -= self.steps.step * slope * seen**-self.steps.power
         return before
 
     def learn_one(self, x: Mapping[int, float], y: bool, w: float = 1.0) -> None:  # noqa: FBT001 - River's way to call it
         """Learn an example, as all of River's models do."""
-        self.learn_cells([*x], is_fraud=bool(y), weight=w)
+        self.learn_cells(_array(x), is_fraud=bool(y), weight=w)
 
     def predict_proba_one(self, x: Mapping[int, float]) -> dict[bool, float]:
         """Return the probabilities of both classes, as all of River's models do."""
-        probability = self._loss.mean_func(self.log_odds([*x]))
+        probability = self._loss.mean_func(self.log_odds(_array(x)))
         return {False: 1 - probability, True: probability}
 
     def state(self) -> dict[str, Any]:
         """Return all that was learned; cells that were never met are left out."""
-        met = [cell for cell, square in enumerate(self.squares) if square]
+        met = np.flatnonzero(self.squares).tolist()
         return {
             "intercept": self.intercept,
-            "weights": {str(cell): self.weights[cell] for cell in met},
-            "squares": {str(cell): self.squares[cell] for cell in met},
+            "weights": dict(zip(map(str, met), self.weights[met].tolist(), strict=True)),
+            "squares": dict(zip(map(str, met), self.squares[met].tolist(), strict=True)),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -86,3 +89,7 @@ class CellRegression(base.Classifier):  # type: ignore[misc]
         for cell, weight in state["weights"].items():
             self.weights[int(cell)] = weight
             self.squares[int(cell)] = state["squares"][cell]
+
+
+def _array(cells: Iterable[int]) -> Cells:
+    return np.array([*cells], dtype=np.int64)

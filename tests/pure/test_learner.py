@@ -7,6 +7,7 @@ from math import isfinite
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,13 +71,13 @@ def test_regression_learns_what_rivers_does(power: float) -> None:
     theirs = linear_model.LogisticRegression(RIVERS[power].clone(), intercept_lr=INTERCEPT_STEP)
     ours = CellRegression(ENCODER.size, Steps(0.05, power))
     for features, is_fraud, weight in _examples(1, 400):
-        cells = ENCODER.parts_of(ENCODER.encode(features))
-        theirs.learn_one(dict.fromkeys(cells, 1.0), int(is_fraud), weight)
-        ours.learn_cells(cells, is_fraud=is_fraud, weight=weight)
+        held = dict.fromkeys(ENCODER.parts_of(ENCODER.encode(features)), 1.0)
+        theirs.learn_one(held, int(is_fraud), weight)
+        ours.learn_one(held, is_fraud, weight)
     for features, *_ in _examples(2, 100):
         held = dict.fromkeys(ENCODER.parts_of(ENCODER.encode(features)), 1.0)
         assert ours.predict_proba_one(held) == pytest.approx(theirs.predict_proba_one(held), abs=1e-9)
-        assert abs(ours.log_odds([*held])) > 1e-3
+        assert abs(ours.log_odds(np.array([*held]))) > 1e-3
 
 
 def test_what_decides_is_what_was_learned() -> None:
@@ -90,7 +91,7 @@ def test_what_decides_is_what_was_learned() -> None:
         cells = ENCODER.encode(features)
         said = {scorer.log_odds(cells) for scorer in scorers}
         assert len(said) == 1
-        assert said.pop() == pytest.approx(model.log_odds(ENCODER.parts_of(cells)), abs=1e-7)
+        assert said.pop() == pytest.approx(model.log_odds(np.array(ENCODER.parts_of(cells))), abs=1e-7)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
