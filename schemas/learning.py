@@ -51,6 +51,9 @@ class ModelVersion(Message):
     version: Identifier
     parent: Identifier | None = None
     training_offset: Annotated[int, Field(ge=0)] = Field(description="First offset that it has not learned.")
+    rebuilt_at: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Before this offset only what still stood then was learned."
+    )
     records: Annotated[int, Field(ge=0)] = Field(description="Training records learned, since the log began.")
     frauds: Annotated[int, Field(ge=0)] = Field(description="How many of them were fraud.")
     learned_to_ms: TimeMs | None = Field(default=None, description="Report time of the newest label learned.")
@@ -59,6 +62,11 @@ class ModelVersion(Message):
     code_version: str = Field(default="", description="Code that learned it; no part of what the version names.")
     state: dict[str, Any] = Field(description="Coefficients and optimiser state; never a pickle.")
     digest: str = Field(description="SHA-256, hex, over the JSON of all other fields.")
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How far of the log it knows: of two models of one log the later has the larger."""
+        return self.training_offset, self.rebuilt_at or 0
 
 
 class PolicyRule(Message):

@@ -22,6 +22,7 @@ from schemas.topics import ALERTS, ALIASES, AUDIT, CONTROLS, MODELS, TRAINING, T
 from streams.detector.admission import CHAMPION, Admission, NotAdmittedError
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
+from streams.detector.rebuild import rebuilt
 from streams.detector.registry import Registry
 from streams.detector.scorer import made_by
 from streams.detector.stage import Event, Output, Record, Refusal
@@ -85,7 +86,7 @@ class LearningTask:
                 self.restored = Restored(self.restored.records + 1, record.offset, record.offset + 1)
                 with suppress(NotAdmittedError):
                     model = self._admission.snapshot(record).model
-                    best = model if best is None or model.training_offset > best.training_offset else best
+                    best = model if best is None or model.place > best.place else best
             if best and best.version == newest:
                 break
         if best:
@@ -142,13 +143,28 @@ class LearningTask:
 
     def _carry_out(self, record: Record) -> None:
         done = self._registry.carry_out(record)
+        again = self._learner.rebuilt_at != self._next.get(TRAINING.name, 0)
+        rebuilds = again and (done.audit.kind, done.audit.outcome) == ("rebuild", "done")
+        if rebuilds:
+            self._rebuild()
         self._write(
             self._signed(ALIASES, CHAMPION, done.alias),
             Output(AUDIT, done.audit.control_id.encode(), encode(done.audit), self.partition),
         )
         if done.alert:
             self._write(Output(ALERTS, done.alert.alert_id.encode(), encode(done.alert), self.partition))
+        if rebuilds:
+            self._cut()
         self.counters[f"commands.{done.audit.outcome}"] += 1
+
+    def _rebuild(self) -> None:
+        """Learn again what of the log so far still stands. It takes longer than a transaction may stay open."""
+        self.commit()
+        end, parent = self._next.get(TRAINING.name, 0), self._learner.parent
+        events = map(self.stage.read, between(self._logs, TRAINING, 0, end))
+        messages = (event.message for event in events if isinstance(event, Event))
+        self._learner = rebuilt(message for message in messages if isinstance(message, TrainingRecord))
+        self._learner.parent, self._learner.rebuilt_at = parent, end
 
     def _signed(self, topic: Topic, name: str, message: Message) -> Output:
         key, value = name.encode(), encode(message)

@@ -56,7 +56,7 @@ class Following:
         self._alias: Alias | None = None
         self._settled = False
         self._recent: OrderedDict[str, Scorer] = OrderedDict()
-        self._learned_to = -1
+        self._learned_to = (-1, 0)
         self._signed_at_ms: dict[str, int] = {}
         self._in_force: Scorer | None = None
         self.refused = 0
@@ -105,9 +105,9 @@ class Following:
 
     def _take_snapshot(self, record: Record) -> None:
         snapshot = self._admission.snapshot(record)
-        if snapshot.model.training_offset <= self._learned_to:
+        if snapshot.model.place <= self._learned_to:
             raise NotAdmittedError("replayed", "a snapshot that has learned as much was there before")
-        self._learned_to = snapshot.model.training_offset
+        self._learned_to = snapshot.model.place
         self._recent[snapshot.scorer.version] = snapshot.scorer
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)

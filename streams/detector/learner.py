@@ -67,6 +67,7 @@ class Learner:
         self.frauds = 0
         self.learned_to_ms: int | None = None
         self.parent: str | None = None
+        self.rebuilt_at: int | None = None
 
     def learn(self, record: TrainingRecord) -> None:
         """Learn one record of the log."""
@@ -127,8 +128,8 @@ class Learner:
     def snapshot(self, training_offset: int) -> ModelVersion:
         """Return all of it under a version that only this content has; `training_offset` is the first not learned.
 
-        The offset is not part of what the version names: the same records in the same order make the same model,
-        wherever the markers of transactions lie between them.
+        Offsets are not part of what the version names: the same records in the same order make the same model, wherever
+        the markers of transactions lie between them.
         """
         model = ModelVersion(
             version="unnamed",
@@ -143,7 +144,9 @@ class Learner:
             digest="",
         )
         name = f"m-{self.records}-{digest_of(model)[:12]}"
-        named = model.model_copy(update={"version": name, "training_offset": training_offset})
+        named = model.model_copy(
+            update={"version": name, "training_offset": training_offset, "rebuilt_at": self.rebuilt_at}
+        )
         return named.model_copy(update={"digest": digest_of(named)})
 
     def scorer(self) -> Scorer:
@@ -170,6 +173,7 @@ class Learner:
         learner = cls(encoder)
         learner.records, learner.frauds = model.records, model.frauds
         learner.learned_to_ms, learner.parent = model.learned_to_ms, model.parent
+        learner.rebuilt_at = model.rebuilt_at
         learner._cells.restore(model.state["cells"])
         learner._losses = Losses(**model.state["losses"])
         learner._grown_at_records = model.state["grown_at_records"]

@@ -132,7 +132,7 @@ _LOOKS = {"list": _list, "show": _show, "export": _export}
 
 def _change(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission) -> int:
     arguments: dict[str, str] = {}
-    if flags.action != "follow":
+    if flags.action in {"promote", "rollback"}:
         version = flags.version
         if version is None:
             alias = _alias(logs, admission)

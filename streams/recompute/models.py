@@ -10,6 +10,7 @@ from schemas.sampling import weight_of
 from schemas.topics import MODELS, PREDICTIONS, TRAINING
 from streams.detector.learner import Learner, libraries
 from streams.detector.learning_stage import LearningStage
+from streams.detector.rebuild import rebuilt
 from streams.detector.scorer import RefusedError, Scorer, made_by, model_of, scorer_of
 from streams.detector.stage import Output, Record, Refusal
 from streams.recompute.card import LabelName
@@ -42,10 +43,18 @@ class Training:
         self._records = logs.read(TRAINING, 0)
         self._ahead: Record | None = next(self._records, None)
         self.stage = stage
+        self._logs = logs
         self._labels = labels
         self._features = features
         self._kept_one_in = kept_one_in
         self.refused: list[Refusal] = []
+
+    def standing(self, offset: int) -> Learner:
+        """Return what is learned where it is rebuilt behind the records before an offset."""
+        again = Training(self._logs, self.stage, self._labels, self._features, self._kept_one_in)
+        learner = rebuilt(again.up_to(offset))
+        learner.rebuilt_at = offset
+        return learner
 
     def up_to(self, offset: int) -> Iterator[TrainingRecord]:
         """Give what is learned before an offset, from where it was left."""
@@ -116,6 +125,9 @@ def remake(
         found.libraries.update(model.libraries.items())
         for example in training.up_to(model.training_offset):
             learner.learn(example)
+        if model.rebuilt_at is not None and model.rebuilt_at != learner.rebuilt_at:
+            learner, parent = training.standing(model.rebuilt_at), learner.parent
+            learner.parent = parent
         foreign = model.training_offset < learned_to or not learner.records
         learned_to = max(learned_to, model.training_offset)
         again = learner.snapshot(model.training_offset)

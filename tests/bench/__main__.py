@@ -27,6 +27,7 @@ from tests.bench import (
     page,
     pipeline,
     quality,
+    rebuild,
     recompute,
     recovery,
     replay,
@@ -177,6 +178,11 @@ BENCHES: Mapping[str, Bench] = {
             ),
         ),
         lambda flags: _tested(partial(delays.run, variants=flags.only or delays.VARIANTS))(flags),
+    ),
+    "rebuild": Bench(
+        rebuild,
+        (("--records", {"type": int, "default": 500_000}), ("--seed", {"type": int, "default": 1})),
+        lambda flags: rebuild.run(records=flags.records, seed=flags.seed),
     ),
     "maturity": Bench(
         maturity,
