@@ -28,6 +28,7 @@ PRINCIPAL_OF: tuple[tuple[tuple[str, ...], str], ...] = (
     (("streams", "models", "promote"), "operator"),
     (("streams", "models", "rollback"), "operator"),
     (("streams", "models", "follow"), "operator"),
+    (("streams", "models", "rebuild"), "operator"),
     (("streams", "models"), "auditor"),
     (("streams", "topics"), "administrator"),
     (("streams", "access"), ADMIN),

@@ -116,6 +116,7 @@ def test_who_imports_may_read_what_tells_how_far_the_parts_are() -> None:
         ("streams recompute --all", "auditor"),
         ("streams models list", "auditor"),
         ("streams models promote m-1", "operator"),
+        ("streams models rebuild", "operator"),
         ("streams archive states", "auditor"),
         ("producers replay my.csv", "source"),
         ("producers import my.csv", "importer"),
