@@ -6,15 +6,17 @@ built again at any time, by several processes at once, and after any repeat of a
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from consumers.warehouse import Warehouse, WarehouseUnavailableError
 
 log = logging.getLogger(__name__)
 
-REST_S = 300.0
-"""The hour that is running is built whole each time, at some 40 microseconds a payment."""
+REST_S_MIN = 10.0
+REST_SHARE = 50
+"""A rest takes so many times as long as the work before it: the hour that is running is built whole each time."""
+
 HOURS_AT_ONCE = 6
 """Most hours in one statement, which bounds its memory: at 20 payments/s some gigabyte."""
 
@@ -76,10 +78,11 @@ class Counters:
 
 @dataclass(slots=True)
 class PredictionsToHours:
-    """One run: what has changed is built every five minutes, the newest hours first."""
+    """One run: what has changed is built, the newest hours first. `now_s` is a clock that does not go back."""
 
     warehouse: Warehouse
     stop: threading.Event
+    now_s: Callable[[], float]
     counters: Counters = field(default_factory=Counters)
 
     def run(self) -> Counters:
@@ -91,13 +94,14 @@ class PredictionsToHours:
             The store refused in a way that waiting does not mend.
         """
         while not self.stop.is_set():
+            begun_s = self.now_s()
             try:
                 more = self.step()
             except WarehouseUnavailableError as error:
                 log.warning("values by hour wait for the store: %s", error)
                 more = False
             if not more:
-                self.stop.wait(REST_S)
+                self.stop.wait(max(REST_S_MIN, REST_SHARE * (self.now_s() - begun_s)))
         return self.counters
 
     def step(self) -> bool:

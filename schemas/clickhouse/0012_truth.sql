@@ -316,3 +316,51 @@ FROM
 GROUP BY merchant, month
 ORDER BY merchant, month
 COMMENT 'Fraud by merchant and month, as schemes count it. A won dispute stays counted. Parameters: from, to (of payments, captures and reports), known_at';
+
+-- Where each payment lies: rows of `predictions` lie by time, and who asks for one payment often knows its id alone.
+CREATE TABLE IF NOT EXISTS transaction_ids
+(
+    transaction_id String COMMENT 'Id that the gateway gave' CODEC(ZSTD(1)),
+    card String COMMENT 'Token of the card' CODEC(ZSTD(1)),
+    event_time DateTime64(3, 'UTC') COMMENT 'When the payment was attempted' CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (transaction_id, card, event_time)
+COMMENT 'Where each payment lies, repeats included: read v_transaction';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS predictions_to_transaction_ids TO transaction_ids
+AS SELECT transaction_id, card, event_time FROM predictions
+COMMENT 'Notes where each payment lies as it is stored';
+
+CREATE OR REPLACE VIEW v_transaction
+(
+    transaction_id String COMMENT 'Id that the gateway gave; cards do not share theirs, so several may have one',
+    card String COMMENT 'Token of the card',
+    merchant String COMMENT 'Token of the merchant',
+    event_time DateTime64(3, 'UTC') COMMENT 'When the payment was attempted',
+    decided_at DateTime64(3, 'UTC') COMMENT 'When the prediction was written to Kafka',
+    amount_minor Int64 COMMENT 'Amount in minor units of the currency',
+    currency LowCardinality(String) COMMENT 'ISO 4217 alphabetic code',
+    action LowCardinality(String) COMMENT 'approve, step_up, review or block',
+    mode LowCardinality(String) COMMENT 'normal, rules_only, fallback or history',
+    score Nullable(UInt16) COMMENT 'Risk score, 0 to 1000; null where no model scored',
+    probability Nullable(Float64) COMMENT 'Probability of fraud that the model said, 0 to 1',
+    rule_hits Array(LowCardinality(String)) COMMENT 'Names of the rules that fired',
+    reason_texts Array(String) COMMENT 'Sentences of the reasons, most important first',
+    features Map(LowCardinality(String), Float64) COMMENT 'Feature name to the value that was used',
+    model_version LowCardinality(String) COMMENT 'Model that scored, empty where rules alone decided',
+    policy_version LowCardinality(String) COMMENT 'Policy that decided',
+    record_partition Int32 COMMENT 'Partition of the record in fraud.predictions.v1',
+    record_offset Int64 COMMENT 'Offset of the record in its partition'
+)
+AS SELECT
+    transaction_id, card, merchant, event_time, decided_at, amount_minor, currency, action, mode, score, probability,
+    rule_hits, reason_texts, features, model_version, policy_version, record_partition, record_offset
+FROM predictions FINAL
+WHERE (toStartOfHour(event_time), card, transaction_id) IN
+(
+    SELECT toStartOfHour(event_time), card, transaction_id
+    FROM transaction_ids
+    WHERE transaction_id = {transaction_id:String}
+)
+COMMENT 'One payment with all it was decided from, by its id alone. Parameter: transaction_id';

@@ -93,11 +93,15 @@ AS WITH
         FROM v_feature_hours
         WHERE recent OR reference
     ),
-    (SELECT (sumIf(payments, reference), sumIf(payments, recent)) FROM chosen) AS payments,
+    assumeNotNull((SELECT sumIf(payments, reference) FROM chosen)) AS all_n,
+    assumeNotNull((SELECT sumIf(payments, recent) FROM chosen)) AS all_m,
+    assumeNotNull
     (
-        SELECT countIf(stale) FROM v_hours_touched
-        WHERE (hour >= {from:DateTime64(3, 'UTC')} AND hour < {to:DateTime64(3, 'UTC')})
-            OR (hour >= {reference_from:DateTime64(3, 'UTC')} AND hour < {reference_to:DateTime64(3, 'UTC')})
+        (
+            SELECT countIf(stale) FROM v_hours_touched
+            WHERE (hour >= {from:DateTime64(3, 'UTC')} AND hour < {to:DateTime64(3, 'UTC')})
+                OR (hour >= {reference_from:DateTime64(3, 'UTC')} AND hour < {reference_to:DateTime64(3, 'UTC')})
+        )
     ) AS stale,
     of_cells AS
     (
@@ -142,7 +146,7 @@ AS WITH
             sum(reference_total) / values_n AS mean_n,
             sum(recent_total) / values_m AS mean_m,
             max(distance) AS ks,
-            (payments.1 - values_n, payments.2 - values_m) AS missing,
+            (toUInt64(all_n - values_n), toUInt64(all_m - values_m)) AS missing,
             if(missing.1 + missing.2 > 0, arrayPushBack(groupArray((before, after)), missing), groupArray((before, after)))
                 AS counted,
             length(counted) AS bins
@@ -151,8 +155,8 @@ AS WITH
     )
 SELECT
     feature,
-    payments.1 AS reference_payments,
-    payments.2 AS recent_payments,
+    all_n AS reference_payments,
+    all_m AS recent_payments,
     values_n AS reference_values,
     values_m AS recent_values,
     mean_n AS reference_mean,
@@ -161,10 +165,10 @@ SELECT
     arraySum
     (
         (p, q) -> (q - p) * log(q / p),
-        arrayMap(of -> (of.1 + 0.5) / (payments.1 + 0.5 * bins), counted),
-        arrayMap(of -> (of.2 + 0.5) / (payments.2 + 0.5 * bins), counted)
+        arrayMap(of -> (of.1 + 0.5) / (all_n + 0.5 * bins), counted),
+        arrayMap(of -> (of.2 + 0.5) / (all_m + 0.5 * bins), counted)
     ) AS psi,
-    if(bins > 1, chi_squared[bins - 1], 0) * (1 / payments.1 + 1 / payments.2) AS psi_critical,
+    if(bins > 1, chi_squared[bins - 1], 0) * (1 / all_n + 1 / all_m) AS psi_critical,
     ks,
     sqrt(-log(0.001 / 2) / 2) * sqrt((values_n + values_m) / (values_n * values_m)) AS ks_critical,
     psi > psi_critical OR ks > ks_critical AS drifted,
