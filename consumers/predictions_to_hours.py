@@ -14,8 +14,9 @@ from consumers.warehouse import Warehouse, WarehouseUnavailableError
 log = logging.getLogger(__name__)
 
 REST_S_MIN = 10.0
-REST_SHARE = 50
-"""A rest takes so many times as long as the work before it: the hour that is running is built whole each time."""
+REST_SHARE, REST_SHARE_BEHIND = 20, 1
+"""A rest takes so many times as long as the work before it, for the hour that is running is built whole each time; less
+where more hours wait than are built at once."""
 
 HOURS_AT_ONCE = 6
 """Most hours in one statement, which bounds its memory: at 20 payments/s some gigabyte."""
@@ -24,7 +25,7 @@ STALE = f"""
 SELECT toUnixTimestamp(hour) AS hour_s, toUnixTimestamp64Milli(now64(3, 'UTC')) AS now_ms
 FROM v_hours_touched
 WHERE stale
-ORDER BY hour DESC
+ORDER BY read_from NULLS FIRST, hour DESC
 LIMIT {HOURS_AT_ONCE}
 """  # noqa: S608 - a number of ours
 
@@ -78,7 +79,7 @@ class Counters:
 
 @dataclass(slots=True)
 class PredictionsToHours:
-    """One run: what has changed is built, the newest hours first. `now_s` is a clock that does not go back."""
+    """One run: what has changed is built, the longest ago first. `now_s` is a clock that does not go back."""
 
     warehouse: Warehouse
     stop: threading.Event
@@ -100,12 +101,12 @@ class PredictionsToHours:
             except WarehouseUnavailableError as error:
                 log.warning("values by hour wait for the store: %s", error)
                 more = False
-            if not more:
-                self.stop.wait(max(REST_S_MIN, REST_SHARE * (self.now_s() - begun_s)))
+            took_s = self.now_s() - begun_s
+            self.stop.wait(REST_SHARE_BEHIND * took_s if more else max(REST_S_MIN, REST_SHARE * took_s))
         return self.counters
 
     def step(self) -> bool:
-        """Build some hours that have changed; return whether there may be more that are older."""
+        """Build some hours that have changed; return whether there may be more."""
         stale = self.warehouse.query_columns(STALE)
         if not stale["hour_s"]:
             return False

@@ -162,21 +162,21 @@ CREATE OR REPLACE VIEW v_threshold_sweep
 )
 AS SELECT
     threshold,
-    sumIf(payments, score >= threshold) AS blocked,
+    sumIf(payments, points >= threshold) AS blocked,
     blocked / sum(payments) AS blocked_share,
-    sumIf(frauds, score >= threshold) AS frauds_caught,
+    sumIf(frauds, points >= threshold) AS frauds_caught,
     frauds_caught / sum(frauds) AS recall,
     frauds_caught / (frauds_caught + false_positives) AS precision,
-    sumIf(honest, score >= threshold) AS false_positives,
-    sumIf(payments - labelled, score >= threshold) AS unlabelled,
-    sumIf(fraud_minor, score >= threshold) AS fraud_caught_minor,
-    sumIf(fraud_minor, score < threshold) AS fraud_missed_minor,
-    sumIf(honest_minor, score >= threshold) AS false_positives_minor,
+    sumIf(honest, points >= threshold) AS false_positives,
+    sumIf(payments - labelled, points >= threshold) AS unlabelled,
+    sumIf(fraud_minor, points >= threshold) AS fraud_caught_minor,
+    sumIf(fraud_minor, points < threshold) AS fraud_missed_minor,
+    sumIf(honest_minor, points >= threshold) AS false_positives_minor,
     fraud_caught_minor - fraud_missed_minor - {decline_cost:Float64} * false_positives_minor AS net_minor
 FROM
 (
     SELECT
-        assumeNotNull(score) AS score,
+        assumeNotNull(score) AS points,
         count() AS payments,
         countIf(verdict != '') AS labelled,
         countIf(verdict = 'fraud') AS frauds,
@@ -188,7 +188,7 @@ FROM
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     )
     WHERE score IS NOT NULL
-    GROUP BY score
+    GROUP BY points
 )
 ARRAY JOIN range(0, 1001, 10) AS threshold
 GROUP BY threshold

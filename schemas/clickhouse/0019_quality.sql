@@ -79,7 +79,8 @@ AS WITH
     (
         SELECT
             model_version, toDate(event_time) AS day, count() AS scored,
-            groupArraySorted(10000)((-assumeNotNull(probability), card, transaction_id)) AS riskiest
+            groupArraySorted(10000)
+            ((-assumeNotNull(probability), card, transaction_id, toUnixTimestamp64Milli(event_time))) AS riskiest
         FROM predictions FINAL
         WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')}
             AND mode != 'history' AND probability IS NOT NULL
@@ -88,21 +89,22 @@ AS WITH
     cards AS
     (
         SELECT
-            model_version, day, risky.2 AS card, min(risky.1) AS place,
-            max((risky.2, risky.3) IN
-            (
-                SELECT card, transaction_id
-                FROM v_verdicts_known
-                (
-                    from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
-                    known_at = {known_at:DateTime64(3, 'UTC')}
-                )
-                WHERE verdict = 'fraud'
-            )) AS defrauded
-        FROM days
-        ARRAY JOIN riskiest AS risky
+            r.model_version AS model_version, r.day AS day, r.card AS card, min(r.place) AS first,
+            max(l.verdict = 'fraud' AND abs(r.at_ms - toUnixTimestamp64Milli(l.occurred_at)) <= 86400000) AS defrauded
+        FROM
+        (
+            SELECT
+                model_version, day, risky.1 AS place, risky.2 AS card, risky.3 AS transaction_id, risky.4 AS at_ms
+            FROM days
+            ARRAY JOIN riskiest AS risky
+        ) AS r
+        LEFT JOIN v_verdicts_known
+        (
+            from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
+            known_at = {known_at:DateTime64(3, 'UTC')}
+        ) AS l ON r.card = l.card AND r.transaction_id = l.transaction_id
         GROUP BY model_version, day, card
-        ORDER BY place, card
+        ORDER BY first, card
         LIMIT 100 BY model_version, day
     )
 SELECT

@@ -1,4 +1,4 @@
-"""Payments with what was said of them, at random, and the same again as plain rows: what the analysts' views are told."""
+"""Payments with what was said of them, at random, and the same as plain rows: what the analysts' views are told."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
