@@ -20,59 +20,57 @@ CREATE OR REPLACE VIEW v_quality
     calibration Float64 COMMENT 'expected_frauds over frauds: 1 is right, more is too cautious'
 )
 AS WITH
-    labelled_payments AS
+    probabilities AS
     (
         SELECT
-            model_version, assumeNotNull(probability) AS p, verdict = 'fraud' AS fraud, action != 'approve' AS acted,
-            if(source = 'assumed_legitimate', {silence_weight:Float64}, 1.) AS w,
-            least(greatest(p, 1e-15), 1 - 1e-15) AS kept
-        FROM v_truth
+            model_version, p,
+            count() AS k,
+            countIf(fraud) AS k_found,
+            sumIf(w, fraud) AS found,
+            sumIf(w, NOT fraud) AS others,
+            sumIf(w, fraud AND acted) AS found_acted,
+            sumIf(w, acted) AS all_acted
+        FROM
         (
-            from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
-            known_at = {known_at:DateTime64(3, 'UTC')}
+            SELECT
+                model_version, assumeNotNull(probability) AS p, verdict = 'fraud' AS fraud, action != 'approve' AS acted,
+                if(source = 'assumed_legitimate', {silence_weight:Float64}, 1.) AS w
+            FROM v_truth
+            (
+                from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
+                known_at = {known_at:DateTime64(3, 'UTC')}
+            )
+            WHERE probability IS NOT NULL AND verdict IN ('fraud', 'legitimate')
         )
-        WHERE probability IS NOT NULL AND verdict IN ('fraud', 'legitimate')
+        GROUP BY model_version, p
     ),
     ranked AS
     (
         SELECT
-            model_version, found, others,
+            *,
+            least(greatest(p, 1e-15), 1 - 1e-15) AS kept,
             sum(found) OVER (PARTITION BY model_version ORDER BY p DESC) AS found_from,
-            sum(others) OVER (PARTITION BY model_version ORDER BY p DESC) AS others_from
-        FROM
-        (
-            SELECT model_version, p, sumIf(w, fraud) AS found, sumIf(w, NOT fraud) AS others
-            FROM labelled_payments
-            GROUP BY model_version, p
-        )
-    ),
-    ranking AS
-    (
-        SELECT
-            model_version,
-            sum(found) AS all_found, sum(others) AS all_others,
-            sum(found * (all_of_others - others_from + others / 2)) / (all_found * all_others) AS auc,
-            sum(found * found_from / (found_from + others_from)) / all_found AS average_precision
-        FROM
-        (
-            SELECT *, sum(others) OVER (PARTITION BY model_version) AS all_of_others
-            FROM ranked
-        )
-        GROUP BY model_version
+            sum(others) OVER (PARTITION BY model_version ORDER BY p DESC) AS others_from,
+            sum(others) OVER (PARTITION BY model_version) AS others_in_all
+        FROM probabilities
     ),
     fit AS
     (
         SELECT
             model_version,
-            count() AS labelled,
-            countIf(fraud) AS frauds,
-            sumIf(w, fraud AND acted) / sumIf(w, fraud) AS acted_recall,
-            sumIf(w, fraud AND acted) / sumIf(w, acted) AS acted_precision,
-            sum(-w * log(if(fraud, kept, 1 - kept))) / sum(w) AS log_loss,
-            sum(w * pow(p - fraud, 2)) / sum(w) AS brier,
-            sum(w * p) AS expected_frauds,
-            expected_frauds / sumIf(w, fraud) AS calibration
-        FROM labelled_payments
+            sum(k) AS labelled,
+            sum(k_found) AS frauds,
+            sum(found) AS all_found,
+            sum(found) + sum(others) AS weight,
+            sum(found * (others_in_all - others_from + others / 2)) / (sum(found) * sum(others)) AS auc,
+            sum(found * found_from / (found_from + others_from)) / all_found AS average_precision,
+            sum(found_acted) / all_found AS acted_recall,
+            sum(found_acted) / sum(all_acted) AS acted_precision,
+            -sum(found * log(kept) + others * log(1 - kept)) / weight AS log_loss,
+            sum(found * (1 - p) * (1 - p) + others * p * p) / weight AS brier,
+            sum((found + others) * p) AS expected_frauds,
+            expected_frauds / all_found AS calibration
+        FROM ranked
         GROUP BY model_version
     ),
     days AS
@@ -112,8 +110,8 @@ SELECT
     s.scored AS scored,
     f.labelled AS labelled,
     f.frauds AS frauds,
-    if(f.labelled = 0, nan, r.auc) AS auc,
-    if(f.labelled = 0, nan, r.average_precision) AS average_precision,
+    if(f.labelled = 0, nan, f.auc) AS auc,
+    if(f.labelled = 0, nan, f.average_precision) AS average_precision,
     c.precision AS card_precision_100,
     if(f.labelled = 0, nan, f.acted_recall) AS acted_recall,
     if(f.labelled = 0, nan, f.acted_precision) AS acted_precision,
@@ -123,7 +121,6 @@ SELECT
     if(f.labelled = 0, nan, f.calibration) AS calibration
 FROM (SELECT model_version, sum(scored) AS scored FROM days GROUP BY model_version) AS s
 LEFT JOIN fit AS f ON s.model_version = f.model_version
-LEFT JOIN ranking AS r ON s.model_version = r.model_version
 LEFT JOIN
 (
     SELECT model_version, avg(share) AS precision
