@@ -231,6 +231,10 @@ LEFT JOIN
     WHERE source = 'analyst' AND reported_at <= {known_at:DateTime64(3, 'UTC')}
         AND occurred_at >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         AND occurred_at < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
+        AND (record_partition, record_offset) NOT IN
+        (
+            SELECT partition, offset FROM dead_letters WHERE endsWith(topic, 'payments.labels.v1')
+        )
     GROUP BY card, transaction_id
 ) AS a ON p.card = a.card AND p.transaction_id = a.transaction_id
 GROUP BY day

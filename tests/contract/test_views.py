@@ -1,11 +1,7 @@
 """The analysts' views on the engine itself: every figure beside pandas, SciPy, scikit-learn and fairlearn."""
 
-import datetime as dt
 import math
 import re
-import threading
-from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -15,103 +11,13 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate
 from scipy.stats import chi2, ks_2samp, kstwobign
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from consumers.migrations_to_clickhouse import migrate, shipped_migrations
 from consumers.page.drift import drift
-from consumers.predictions_to_hours import PredictionsToHours
-from consumers.warehouse import Warehouse, open_warehouse
 from schemas.fields import DAY_MS
-from schemas.settings import Settings
-from tests.contract.views_data import (
-    AT_MS,
-    FROM_MS,
-    KNOWN_MS,
-    TO_MS,
-    labels,
-    outcomes,
-    payments,
-    rows_of,
-    store,
-    truth,
-)
+from tests.contract.views_data import AT_MS, FROM_MS, KNOWN_MS, truth
+from tests.contract.views_told import DECLINE_COST, PARAMETER, REVIEW_COST, SILENCE, SQL_OF, Told, at, call
 
-SILENCE = 3.0
-DECLINE_COST, REVIEW_COST = 0.1, 300.0
-HOURS = 60
-"""More than the payments lie in."""
-PARAMETER = re.compile(r"\{(\w+):(\w+)")
 VIEW = re.compile(r"^CREATE OR REPLACE VIEW (v_\w+)\n\((.*?)\n\)\nAS ", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    (\w+) [^\n]*?(?:\n        )?COMMENT '[^']+(?:''[^']*)*',?$", re.MULTILINE)
-ANALYSTS = ("0012", "0018", "0019")
-
-
-def at(ms: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(ms / 1_000, dt.UTC)
-
-
-def call(view: str, **chosen: Any) -> str:
-    """Return the view with its parameters, as text: each is a constant of a test."""
-    known: dict[str, Any] = {
-        "from": at(FROM_MS),
-        "to": at(TO_MS),
-        "known_at": at(KNOWN_MS),
-        "reference_from": at(FROM_MS),
-        "reference_to": at(FROM_MS + DAY_MS),
-        "silence_weight": SILENCE,
-        "decline_cost": DECLINE_COST,
-        "review_cost_minor": REVIEW_COST,
-        "transaction_id": "tx-1",
-    }
-    wanted = {name for name, _ in PARAMETER.findall(SQL_OF[view])}
-    for inner in re.findall(r"\b(v_\w+)\s*\(", SQL_OF[view]):
-        wanted |= {name for name, _ in PARAMETER.findall(SQL_OF.get(inner, ""))}
-    told = {name: chosen.get(name, known[name]) for name in sorted(wanted)}
-    if not told:
-        return view
-    texts = (f"'{each:%Y-%m-%d %H:%M:%S}'" if isinstance(each, dt.datetime) else repr(each) for each in told.values())
-    return f"{view}({', '.join(f'{name} = {text}' for name, text in zip(told, texts, strict=True))})"
-
-
-def _views() -> Iterator[tuple[str, str]]:
-    for migration in shipped_migrations():
-        if migration.name.startswith(ANALYSTS):
-            for statement in migration.statements:
-                found = re.search(r"^CREATE OR REPLACE VIEW (\w+)", statement, re.MULTILINE)
-                if found:
-                    yield found.group(1), statement
-
-
-SQL_OF = dict(_views())
-
-
-class Told:
-    """A store with everything in it, and the plain rows."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        chance = Random(11)
-        self.warehouse = warehouse
-        self.payments = payments(chance)
-        self.labels = labels(chance, self.payments)
-        self.outcomes = outcomes(chance, self.payments)
-        store(warehouse, chance, {"predictions": self.payments, "labels": self.labels, "outcomes": self.outcomes})
-        self.truth = truth(self.payments, self.labels)
-        self.build()
-
-    def build(self) -> None:
-        """Build every hour, as it is done while a service runs."""
-        hours = PredictionsToHours(self.warehouse, threading.Event(), lambda: 0.0)
-        while hours.step() and hours.counters.hours_built < HOURS:
-            pass
-
-    def read(self, view: str, **chosen: Any) -> pd.DataFrame:
-        return rows_of(self.warehouse, f"SELECT * FROM {call(view, **chosen)}", {})  # noqa: S608
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    warehouse = open_warehouse(Settings(data_dir=tmp_path_factory.mktemp("views")))
-    migrate(warehouse)
-    yield Told(warehouse)
-    warehouse.close()
 
 
 @pytest.mark.parametrize("view", sorted(SQL_OF))

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
-from typing import Any
 
 import pandas as pd
 
@@ -173,8 +172,3 @@ def _place(each: Label) -> tuple[float, int]:
     """Return the place in the order of belief: a dispute about the goods is told before silence alone."""
     rank = SOURCES_BY_RANK.index(each.source)
     return (3.5 if each.verdict == "service_dispute" else rank), rank
-
-
-def rows_of(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a result as a frame."""
-    return pd.DataFrame(warehouse.query_columns(sql, parameters))
