@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from consumers.kafka_scan import ScanError
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
 from consumers.parts import PartFailedError, Parts, join_of, page_of, silence_of, sink_of
+from consumers.predictions_to_hours import PredictionsToHours
 from consumers.rows import SINKS
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
 from schemas.connection import said
@@ -67,10 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
         ("join", "join labels to stored features until SIGTERM; for a store on a server"),
         ("silence", "label what matured without a word until SIGTERM, as one process; for a store on a server"),
+        ("hours", "count the values of features by hour until SIGTERM; for a store on a server"),
     ):
         service = subparsers.add_parser(name, help=told)
         service.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
-        if name == "silence":
+        if name in {"silence", "hours"}:
             continue
         service.add_argument(
             "--until-idle",
@@ -149,6 +152,16 @@ def _silence(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace
     return 0
 
 
+def _hours(_settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
+    _migrate_when_up(warehouse, stop)
+    hours = PredictionsToHours(warehouse, stop, time.monotonic)
+    try:
+        hours.run()
+    finally:
+        _report(flags, hours.counters.as_dict())
+    return 0
+
+
 def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [*(sink.topic for sink in SINKS), LABELS_WAITING])
     _migrate_when_up(warehouse, stop)
@@ -163,6 +176,7 @@ def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, st
             others_idle_ms=sink.idle_ms,
         )
         silence, published = silence_of(settings, warehouse, stop)
+        hours = PredictionsToHours(warehouse, stop, time.monotonic)
         with closing(labels), closing(published):
             parts = Parts(stop)
             page = None if flags.without_page else page_of(warehouse, PAGE_HOST, flags.page_port, stop)
@@ -172,11 +186,12 @@ def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, st
             parts.start("label join", join.run)
             if settings.silence_matures_days:
                 parts.start("labels of silence", silence.run)
+            parts.start("values by hour", hours.run)
             try:
                 parts.wait()
             finally:
-                counted = sink.counters.as_dict() | join.counters.as_dict() | silence.counters.as_dict()
-                _report(flags, counted)
+                done = (sink.counters, join.counters, silence.counters, hours.counters)
+                _report(flags, {name: number for each in done for name, number in each.as_dict().items()})
     return 0
 
 
@@ -224,7 +239,7 @@ _TOLD = (
 )
 """What is told in one line."""
 
-_SERVICES = {"run": _run, "sink": _sink, "join": _join, "silence": _silence}
+_SERVICES = {"run": _run, "sink": _sink, "join": _join, "silence": _silence, "hours": _hours}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,11 +1,12 @@
 -- One row per prediction of fraud.predictions.v1: everything a decision was made from.
 --
--- A repeat of the same payment (card, its time, its id) is harmless: the record with the lowest offset is the one that
+-- A repeat of the same payment (card, its hour, its id) is harmless: the record with the lowest offset is the one that
 -- counts, and v_predictions shows it once. A gateway that uses an id again after the 30 days in which ids are unique
--- gets a row of its own, because the time is part of the key.
+-- gets a row of its own, because the hour is part of the key.
 --
--- Partitions are weeks, because the label join asks for the payments of a few days, of any card: it reads two weeks then
--- and not two months.
+-- Rows lie by hour, and by card within the hour: nearly every question is about a stretch of time, of any card. The time
+-- itself is not in the key: the index would then go by it in its later place, and read a whole week for an hour.
+-- Partitions are weeks, because the label join asks for the payments of a few days.
 CREATE TABLE IF NOT EXISTS predictions
 (
     transaction_id String COMMENT 'Id that the gateway gave; unique for its card within 30 days' CODEC(ZSTD(1)),
@@ -52,12 +53,23 @@ CREATE TABLE IF NOT EXISTS predictions
     record_offset Int64 COMMENT 'Offset of the record in its partition' CODEC(Delta, ZSTD(1)),
     precedence UInt64 MATERIALIZED bitNot(toUInt64(record_offset))
         COMMENT 'Larger for a lower offset: of several records of one payment the first counts' CODEC(Delta, ZSTD(1)),
+    amount_base_minor Nullable(Int64)
+        MATERIALIZED if(mapContains(features, 'payment_amount_minor'), toInt64(round(features['payment_amount_minor'])), NULL)
+        COMMENT 'Amount in whole minor units of the base currency; null where there was no rate' CODEC(T64, ZSTD(1)),
+    card_known_days Nullable(Float32)
+        MATERIALIZED if(mapContains(features, 'card_known_days'), features['card_known_days'], NULL)
+        COMMENT 'Feature of that name: days since the card was first seen, at most 32' CODEC(ZSTD(1)),
+    merchant_count_30d Nullable(Float32)
+        MATERIALIZED if(mapContains(features, 'merchant_count_30d'), features['merchant_count_30d'], NULL)
+        COMMENT 'Feature of that name: payments of the merchant in 30 days' CODEC(ZSTD(1)),
     INDEX by_transaction transaction_id TYPE bloom_filter GRANULARITY 1,
-    INDEX by_merchant merchant TYPE bloom_filter GRANULARITY 1
+    INDEX by_card card TYPE bloom_filter GRANULARITY 1,
+    INDEX by_merchant merchant TYPE bloom_filter GRANULARITY 1,
+    INDEX by_decided decided_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(precedence)
 PARTITION BY toMonday(event_time)
-ORDER BY (card, event_time, transaction_id)
+ORDER BY (toStartOfHour(event_time), card, transaction_id)
 COMMENT 'Predictions as they came, repeats included: read v_predictions';
 
 CREATE OR REPLACE VIEW v_predictions

@@ -34,6 +34,8 @@ from tests.bench import (
     rollback,
     soak,
     store_outage,
+    views,
+    warehouse,
 )
 
 THREE_DAYS, FOUR_MONTHS = "first-3-days.csv", "transactions-2018-04-to-07.parquet"
@@ -218,6 +220,16 @@ BENCHES: Mapping[str, Bench] = {
         store_outage,
         (_seconds(60), RATE, ("--pairs", {"type": int, "default": store_outage.PAIRS})),
         lambda flags: store_outage.run(seconds=flags.seconds, rate=flags.rate, pairs=flags.pairs),
+    ),
+    "views": Bench(
+        views,
+        (("--rows", {"type": int, "default": views.ROWS}), ("--days", {"type": int, "default": views.DAYS})),
+        lambda flags: views.run(rows=flags.rows, days=flags.days),
+    ),
+    "warehouse": Bench(
+        warehouse,
+        (("--rows", {"type": int, "default": warehouse.ROWS}),),
+        lambda flags: warehouse.run(rows=flags.rows),
     ),
     "bad-input": Bench(bad_input, (), _bad_input),
     "access": Bench(access, (), _access),

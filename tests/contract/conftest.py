@@ -1,4 +1,4 @@
-"""The embedded store with its tables, for tests that need no other."""
+"""The embedded store with its tables: an empty one for each test, and one that tests of views share and only read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from consumers.migrations_to_clickhouse import migrate
 from consumers.warehouse import Warehouse, open_warehouse
 from schemas.settings import Settings
+from tests.contract.views_told import Told
 
 
 @pytest.fixture
@@ -15,4 +16,12 @@ def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     opened = open_warehouse(Settings(data_dir=tmp_path))
     migrate(opened)
     yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    opened = open_warehouse(Settings(data_dir=tmp_path_factory.mktemp("views")))
+    migrate(opened)
+    yield Told(opened)
     opened.close()

@@ -1,6 +1,7 @@
 """The shipped tables, on the engine itself: they agree with the rows, take them twice and show them once."""
 
 import datetime as dt
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,30 @@ from tests.contract.warehouse_rows import (
 )
 
 AT = dt.datetime.fromtimestamp(AT_MS / 1_000, dt.UTC)
+MARKS = {
+    "predictions_to_hours_touched": "hours_touched",
+    "predictions_to_transaction_ids": "transaction_ids",
+}
+"""Materialised views, and the tables that they write."""
+ANALYSTS = (
+    "v_disparity",
+    "v_drift",
+    "v_drift_features",
+    "v_drift_score",
+    "v_feature_hours",
+    "v_hours_touched",
+    "v_in_force",
+    "v_latency",
+    "v_maturity",
+    "v_merchant_fraud",
+    "v_money_daily",
+    "v_quality",
+    "v_reviews",
+    "v_threshold_sweep",
+    "v_transaction",
+    "v_truth",
+    "v_verdicts_known",
+)
 
 
 @pytest.mark.parametrize("table", SINK)
@@ -57,9 +82,23 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
         "v_labelled",
         "matured",
         "schema_migrations",
+        "feature_hours",
+        "hours_touched",
+        "transaction_ids",
+        *MARKS,
+        *ANALYSTS,
     }
     assert listed["comment"].all()
-    assert not listed["engine"].isin(["MaterializedView"]).any()
+
+
+def test_what_an_insert_does_beside_is_harmless_twice(warehouse: Warehouse) -> None:
+    """Law: a materialised view only marks, in a table where a repeat takes the place of what was there."""
+    asked = "SELECT name, as_select, engine FROM system.tables WHERE database = currentDatabase()"
+    listed = query_frame(warehouse, asked).set_index("name")
+    assert set(listed.index[listed["engine"] == "MaterializedView"]) == set(MARKS)
+    for name, target in MARKS.items():
+        assert listed.loc[target, "engine"] == "ReplacingMergeTree"
+        assert not re.search(r"\b(sum|count|GROUP BY)\b", listed.loc[name, "as_select"])
 
 
 @pytest.mark.parametrize("table", SINK)

@@ -1,0 +1,87 @@
+"""The store that the tests of the analysts' views ask, and how a view is called."""
+
+import datetime as dt
+import re
+import threading
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pandas as pd
+
+from consumers.migrations_to_clickhouse import shipped_migrations
+from consumers.predictions_to_hours import PredictionsToHours
+from consumers.warehouse import Warehouse, query_frame
+from schemas.fields import DAY_MS
+from tests.contract.views_data import FROM_MS, KNOWN_MS, TO_MS, labels, outcomes, payments, store, truth
+
+SILENCE = 3.0
+DECLINE_COST, REVIEW_COST = 0.1, 300.0
+HOURS = 60
+"""More than the payments lie in."""
+PARAMETER = re.compile(r"\{(\w+):(\w+)")
+ANALYSTS = ("0012", "0018", "0019")
+
+
+def at(ms: int) -> dt.datetime:
+    """Return a time of the store."""
+    return dt.datetime.fromtimestamp(ms / 1_000, dt.UTC)
+
+
+def call(view: str, **chosen: Any) -> str:
+    """Return the view with its parameters, as text: each is a constant of a test."""
+    known: dict[str, Any] = {
+        "from": at(FROM_MS),
+        "to": at(TO_MS),
+        "known_at": at(KNOWN_MS),
+        "reference_from": at(FROM_MS),
+        "reference_to": at(FROM_MS + DAY_MS),
+        "silence_weight": SILENCE,
+        "decline_cost": DECLINE_COST,
+        "review_cost_minor": REVIEW_COST,
+        "transaction_id": "tx-1",
+    }
+    wanted = {name for name, _ in PARAMETER.findall(SQL_OF[view])}
+    for inner in re.findall(r"\b(v_\w+)\s*\(", SQL_OF[view]):
+        wanted |= {name for name, _ in PARAMETER.findall(SQL_OF.get(inner, ""))}
+    told = {name: chosen.get(name, known[name]) for name in sorted(wanted)}
+    if not told:
+        return view
+    texts = (f"'{each:%Y-%m-%d %H:%M:%S}'" if isinstance(each, dt.datetime) else repr(each) for each in told.values())
+    return f"{view}({', '.join(f'{name} = {text}' for name, text in zip(told, texts, strict=True))})"
+
+
+def _views() -> Iterator[tuple[str, str]]:
+    for migration in shipped_migrations():
+        if migration.name.startswith(ANALYSTS):
+            for statement in migration.statements:
+                found = re.search(r"^CREATE OR REPLACE VIEW (\w+)", statement, re.MULTILINE)
+                if found:
+                    yield found.group(1), statement
+
+
+SQL_OF = dict(_views())
+
+
+class Told:
+    """A store with everything in it, and the plain rows."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        chance = Random(11)
+        self.warehouse = warehouse
+        self.payments = payments(chance)
+        self.labels = labels(chance, self.payments)
+        self.outcomes = outcomes(chance, self.payments)
+        store(warehouse, chance, {"predictions": self.payments, "labels": self.labels, "outcomes": self.outcomes})
+        self.truth = truth(self.payments, self.labels)
+        self.build()
+
+    def build(self) -> None:
+        """Build every hour, as it is done while a service runs."""
+        hours = PredictionsToHours(self.warehouse, threading.Event(), lambda: 0.0)
+        while hours.step() and hours.counters.hours_built < HOURS:
+            pass
+
+    def read(self, view: str, **chosen: Any) -> pd.DataFrame:
+        """Return all that a view says."""
+        return query_frame(self.warehouse, f"SELECT * FROM {call(view, **chosen)}")  # noqa: S608
