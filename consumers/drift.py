@@ -56,14 +56,25 @@ def drift(reference: Values, recent: Values, bins: int = BINS) -> Drift:
     before, after = _counts(reference, edges), _counts(recent, edges)
     used = (before + after) > 0
     before, after = before[used], after[used]
+    chance, limit = chance_of(before.size, reference.size, recent.size)
+    return Drift(psi_of(before, after), int(before.size), chance, limit)
+
+
+def psi_of(before: Values, after: Values) -> float:
+    """Return the population stability index of two histograms over the same bins.
+
+    >>> round(psi_of(np.array([50.0, 50.0]), np.array([80.0, 20.0])), 3)
+    0.406
+    """
     p = (before + SMOOTHING) / (before.sum() + SMOOTHING * before.size)
     q = (after + SMOOTHING) / (after.sum() + SMOOTHING * after.size)
-    chance, limit = chance_of(before.size, reference.size, recent.size)
-    return Drift(float(np.sum((q - p) * np.log(q / p))), int(before.size), chance, limit)
+    return float(np.sum((q - p) * np.log(q / p)))
 
 
-def chance_of(bins: int, reference_rows: int, recent_rows: int) -> tuple[float, float]:
-    """Return the expected PSI of two samples without drift and its 99.9 % quantile (Wilson and Hilferty's formula).
+def chance_of(bins: int, reference_rows: int, recent_rows: int, z: float = CHANCE_Z) -> tuple[float, float]:
+    """Return the expected PSI of two samples without drift and a quantile of it (Wilson and Hilferty's formula).
+
+    The quantile is that at which `z` lies in the normal distribution: 99.9 % unless told otherwise.
 
     >>> [round(value, 4) for value in chance_of(10, 5_000, 5_000)]
     [0.0036, 0.0112]
@@ -75,7 +86,7 @@ def chance_of(bins: int, reference_rows: int, recent_rows: int) -> tuple[float, 
         return 0.0, 0.0
     unit = 1 / reference_rows + 1 / recent_rows
     spread = 2 / (9 * freedom)
-    return freedom * unit, freedom * unit * float((1 - spread + CHANCE_Z * spread**0.5) ** 3)
+    return freedom * unit, freedom * unit * float((1 - spread + z * spread**0.5) ** 3)
 
 
 def _counts(values: Values, edges: Values) -> Values:
