@@ -20,9 +20,10 @@ VALUES_MIN = 200
 """With fewer values on a side nothing is said of a single feature or segment."""
 PSI_MIN = 0.2
 SEGMENT_PSI_MIN = 0.1
-MISSING_JUMP = 0.2
+JUMP_MIN, JUMP_TIMES = 0.2, 2.0
+"""Of the payments so many more lack a field than before, or have one and the same value, and so many times as many."""
 DISTINCT_MIN = 5
-"""A feature with so many values and more that has one at last is broken."""
+"""A feature with so many values and more is broken where one value that was rare takes a large share."""
 RARE = 20
 """Segments with fewer payments on both sides together are one."""
 TOP_BEFORE, TOP_AFTER = 0.9, 0.995
@@ -69,9 +70,9 @@ def _distributions(columns: Columns, fact: Fact, subject: str) -> Finding | None
         before = np.array([*columns["reference"][at], before_missing], dtype=np.float64)
         after = np.array([*columns["recent"][at], after_missing], dtype=np.float64)
         broken = _missing(before_missing / before_rows, after_missing / after_rows)
-        constant = columns["reference_distinct"][at] >= DISTINCT_MIN and columns["recent_distinct"][at] == 1
-        if constant and columns["recent_values"][at] >= VALUES_MIN:
-            broken = "constant"
+        if columns["reference_distinct"][at] >= DISTINCT_MIN:
+            tops = columns["reference_top"][at] / before_rows, columns["recent_top"][at] / after_rows
+            broken = "stuck at one value" if _jumped(*tops) else broken
         found.append(_moved(name, before, after, z, PSI_MIN, broken))
     return _told(found, fact, after_rows, subject)
 
@@ -102,7 +103,7 @@ def segments_moved(columns: Columns) -> Finding | None:
         before, after = _without_rare(values)
         tops = before.max() / before.sum(), after.max() / after.sum()
         constant = tops[0] <= TOP_BEFORE and tops[1] >= TOP_AFTER
-        found.append(_moved(name, before, after, z, SEGMENT_PSI_MIN, "constant" if constant else broken))
+        found.append(_moved(name, before, after, z, SEGMENT_PSI_MIN, "stuck at one value" if constant else broken))
     return _told(found, "mix_shifted", rows, "segments") if found else None
 
 
@@ -114,7 +115,11 @@ def _moved(name: str, before: Values, after: Values, z: float, least: float, bro
 
 
 def _missing(before: float, after: float) -> str | None:
-    return "missing" if after - before >= MISSING_JUMP and after >= 2 * before else None
+    return "missing" if _jumped(before, after) else None
+
+
+def _jumped(before: float, after: float) -> bool:
+    return after - before >= JUMP_MIN and after >= JUMP_TIMES * before
 
 
 def _without_rare(values: dict[str, tuple[int, int]]) -> tuple[Values, Values]:

@@ -1,9 +1,9 @@
 """The queries of the monitors: each gives small aggregates of the store, from which a judge has its figures.
 
 Windows follow the time at which a payment was decided or a label was written, which are ours: a payment dated ahead
-moves nothing. The recent window is the `recent_ms` before `now_ms`, the reference the `reference_ms` before that; both leave
-out their end. What was imported as history counts nowhere. A record that was stored twice counts once: by the view, or
-by its place in Kafka, which costs a minute's look less.
+moves nothing. The recent window is the `recent_ms` before `now_ms`, the reference the `reference_ms` before that; both
+leave out their end. What was imported as history counts nowhere. A record that was stored twice counts once: by the
+view, or by its place in Kafka, which costs a minute's look less.
 """
 
 from schemas.fields import DAY_MS
@@ -43,10 +43,11 @@ SELECT
     name,
     arrayMap(bin -> countEqual(before_bins, bin), range(length(edges) + 1)) AS reference,
     arrayMap(bin -> countEqual(after_bins, bin), range(length(edges) + 1)) AS recent,
-    length(before_bins) AS reference_values,
-    length(after_bins) AS recent_values,
+    length(before) AS reference_values,
+    length(after) AS recent_values,
     reference_distinct,
-    recent_distinct
+    countEqual(before, top) AS reference_top,
+    countEqual(after, top) AS recent_top
 FROM
 (
     SELECT
@@ -56,10 +57,12 @@ FROM
             edge -> isFinite(edge),
             arrayDistinct(quantilesExactIf(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)(pair.2, side = 0))
         ) AS edges,
-        arrayMap(value -> arrayCount(edge -> edge < value, edges), groupArrayIf(pair.2, side = 0)) AS before_bins,
-        arrayMap(value -> arrayCount(edge -> edge < value, edges), groupArrayIf(pair.2, side = 1)) AS after_bins,
+        groupArrayIf(pair.2, side = 0) AS before,
+        groupArrayIf(pair.2, side = 1) AS after,
+        arrayMap(value -> arrayCount(edge -> edge < value, edges), before) AS before_bins,
+        arrayMap(value -> arrayCount(edge -> edge < value, edges), after) AS after_bins,
         uniqExactIf(pair.2, side = 0) AS reference_distinct,
-        uniqExactIf(pair.2, side = 1) AS recent_distinct
+        topKIf(1, 100)(pair.2, side = 1)[1] AS top
     FROM
     (
         SELECT side, arrayJoin(arrayConcat([('', 0.)], pairs)) AS pair
