@@ -5,7 +5,9 @@ that fall into the bin. Without any drift it is not 0: it is (1/n + 1/m) times a
 freedom fewer than there are bins, for n reference and m recent payments that are independent of one another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -57,18 +59,22 @@ def drift(reference: Values, recent: Values, bins: int = BINS) -> Drift:
     used = (before + after) > 0
     before, after = before[used], after[used]
     chance, limit = chance_of(before.size, reference.size, recent.size)
-    return Drift(psi_of(before, after), int(before.size), chance, limit)
+    return Drift(psi_of(before.tolist(), after.tolist()), int(before.size), chance, limit)
 
 
-def psi_of(before: Values, after: Values) -> float:
+def psi_of(before: Sequence[float], after: Sequence[float]) -> float:
     """Return the population stability index of two histograms over the same bins.
 
-    >>> round(psi_of(np.array([50.0, 50.0]), np.array([80.0, 20.0])), 3)
+    >>> round(psi_of([50, 50], [80, 20]), 3)
     0.406
     """
-    p = (before + SMOOTHING) / (before.sum() + SMOOTHING * before.size)
-    q = (after + SMOOTHING) / (after.sum() + SMOOTHING * after.size)
-    return float(np.sum((q - p) * np.log(q / p)))
+    rest = SMOOTHING * len(before)
+    p_total, q_total = sum(before) + rest, sum(after) + rest
+    psi = 0.0
+    for p_count, q_count in zip(before, after, strict=True):
+        p, q = (p_count + SMOOTHING) / p_total, (q_count + SMOOTHING) / q_total
+        psi += (q - p) * log(q / p)
+    return psi
 
 
 def chance_of(bins: int, reference_rows: int, recent_rows: int, z: float = CHANCE_Z) -> tuple[float, float]:

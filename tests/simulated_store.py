@@ -61,7 +61,7 @@ class SimulatedStore:
         self._features = self._drawn_features()
         self._score = self._drawn_score()
         self._segments = {name: self._drawn_segment(name) for name in SEGMENTS}
-        self._acted = self._drawn_acted()
+        self._decided = self._drawn_decisions()
         self._draw_frauds()
         self._labels = {source: self._drawn_labels(source) for source in LABELS_A_DAY}
 
@@ -117,12 +117,18 @@ class SimulatedStore:
             shares[self._after, -1] += strength
         return self._counts(shares / shares.sum(axis=-1, keepdims=True))
 
-    def _drawn_acted(self) -> npt.NDArray[np.int64]:
+    def _drawn_decisions(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Return for each policy the sums up to each hour of payments, and of those that were acted on."""
         share = ACTED * np.exp(self._chance.normal(0, 0.15, self.hours))
         share = np.where(self._after, share * (1 + 2 * self._strength("policy") + 0.5 * self._strength("mix")), share)
         if self._strength("policy"):
             share = np.where(self._after, share * 1.5, share)
-        return self._chance.binomial(self.payments, np.minimum(share, 1))
+        decided = np.stack([self.payments, self._chance.binomial(self.payments, np.minimum(share, 1))], axis=1)
+        new = (self._after & (self._strength("policy") > 0))[:, None]
+        return {
+            version: np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(np.where(those, decided, 0), axis=0)])
+            for version, those in (("p-1", ~new), ("p-2", new))
+        }
 
     def _draw_frauds(self) -> None:
         """Draw frauds with the hours in which they become known, whether they were acted on, and their log loss."""
@@ -196,17 +202,17 @@ class SimulatedStore:
         return dict(zip(("field", "value", "reference", "recent"), map(list, zip(*rows, strict=True)), strict=True))
 
     def _decision_columns(self, now: int, recent: float, reference: float) -> Columns:
-        buckets = int(reference / recent) + 1
-        rows: list[tuple[int, str, int, int]] = []
-        for age in range(buckets):
-            last = now - round(age * recent)
-            hours = slice(max(0, last - round(recent)), last)
-            new = self._after[hours] & (self._strength("policy") > 0)
-            for version, those in (("p-1", ~new), ("p-2", new)):
-                if those.any():
-                    rows.append((age, version, int(self.payments[hours][those].sum()), int(self._acted[hours][those].sum())))
-        names = ("age", "policy_version", "payments", "acted")
-        return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        ages = np.arange(int(reference / recent) + 1)
+        lasts = now - ages * round(recent)
+        columns: dict[str, list[Any]] = {name: [] for name in ("age", "policy_version", "payments", "acted")}
+        for version, sums in self._decided.items():
+            payments, acted = (sums[lasts] - sums[lasts - round(recent)]).T
+            there = payments > 0
+            columns["age"] += ages[there].tolist()
+            columns["policy_version"] += [version] * int(there.sum())
+            columns["payments"] += payments[there].tolist()
+            columns["acted"] += acted[there].tolist()
+        return columns
 
     def _quality_columns(self, now: int, recent: float, reference: float) -> Columns:
         first, last = np.searchsorted(self._known, [now - recent - reference, now])

@@ -7,11 +7,10 @@ Scorecards, 2006).
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from consumers.drift import Values, chance_of, psi_of
+from consumers.drift import chance_of, psi_of
 from consumers.monitors.chance import z_of
 from consumers.monitors.finding import Columns, Fact, Finding
 
@@ -29,6 +28,8 @@ RARE = 20
 TOP_BEFORE, TOP_AFTER = 0.9, 0.995
 """A field is broken where one value takes nearly all that was spread before."""
 NAMED_MAX = 5
+
+Counts = Sequence[int]
 
 
 class Moved(NamedTuple):
@@ -67,8 +68,8 @@ def _distributions(columns: Columns, fact: Fact, subject: str) -> Finding | None
     for name, at in counts.items():
         before_missing = before_rows - columns["reference_values"][at]
         after_missing = after_rows - columns["recent_values"][at]
-        before = np.array([*columns["reference"][at], before_missing], dtype=np.float64)
-        after = np.array([*columns["recent"][at], after_missing], dtype=np.float64)
+        before = [*columns["reference"][at], before_missing]
+        after = [*columns["recent"][at], after_missing]
         broken = _missing(before_missing / before_rows, after_missing / after_rows)
         if columns["reference_distinct"][at] >= DISTINCT_MIN:
             tops = columns["reference_top"][at] / before_rows, columns["recent_top"][at] / after_rows
@@ -101,16 +102,16 @@ def segments_moved(columns: Columns) -> Finding | None:
             found.append(Moved(name, 0.0, SEGMENT_PSI_MIN, broken))
             continue
         before, after = _without_rare(values)
-        tops = before.max() / before.sum(), after.max() / after.sum()
+        tops = max(before) / sum(before), max(after) / sum(after)
         constant = tops[0] <= TOP_BEFORE and tops[1] >= TOP_AFTER
         found.append(_moved(name, before, after, z, SEGMENT_PSI_MIN, "stuck at one value" if constant else broken))
     return _told(found, "mix_shifted", rows, "segments") if found else None
 
 
-def _moved(name: str, before: Values, after: Values, z: float, least: float, broken: str | None) -> Moved:
-    used = (before + after) > 0
-    before, after = before[used], after[used]
-    _, limit = chance_of(before.size, int(before.sum()), int(after.sum()), z)
+def _moved(name: str, before: Counts, after: Counts, z: float, least: float, broken: str | None) -> Moved:
+    used = [(p, q) for p, q in zip(before, after, strict=True) if p or q]
+    before, after = [p for p, _ in used], [q for _, q in used]
+    _, limit = chance_of(len(used), sum(before), sum(after), z)
     return Moved(name, psi_of(before, after), max(limit, least), broken)
 
 
@@ -122,12 +123,11 @@ def _jumped(before: float, after: float) -> bool:
     return after - before >= JUMP_MIN and after >= JUMP_TIMES * before
 
 
-def _without_rare(values: dict[str, tuple[int, int]]) -> tuple[Values, Values]:
+def _without_rare(values: dict[str, tuple[int, int]]) -> tuple[Counts, Counts]:
     common = [each for each in values.values() if sum(each) >= RARE]
     rare = [each for each in values.values() if sum(each) < RARE]
     rest = [(sum(before for before, _ in rare), sum(after for _, after in rare))] if rare else []
-    sides = np.array(common + rest, dtype=np.float64)
-    return sides[:, 0], sides[:, 1]
+    return [before for before, _ in common + rest], [after for _, after in common + rest]
 
 
 def _told(found: list[Moved], fact: Fact, rows: int, subject: str) -> Finding:

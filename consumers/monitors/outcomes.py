@@ -182,14 +182,15 @@ def errors_rose(columns: Columns) -> Finding | None:
         return None
     detector = ADWIN(delta=ADWIN_DELTA)
     over, before, after = False, 0.0, 0.0
+    total, rows = 0.0, 0
     for loss, recent in zip(losses, columns["recent"], strict=True):
-        mean = detector.estimation
         detector.update(loss)
+        total, rows = total + loss, rows + 1
         if detector.drift_detected:
-            after = detector.estimation
-            over = bool(recent) and after > mean
-            before = mean
-    before, after = before * LOSS_MAX, (after or detector.estimation) * LOSS_MAX
+            before, after = total / rows, float(detector.estimation)
+            over = bool(recent) and after > before
+            total, rows = after * detector.width, int(detector.width)
+    before, after = before * LOSS_MAX, total / rows * LOSS_MAX
     return Finding(
         over=over,
         value=round(after, 4),
