@@ -31,7 +31,11 @@ class Seeded:
         self.training = _training(self.labels, self.predictions, chance)
         self.dead_letters = _dead_letters(chance)
         self.models = pd.DataFrame(
-            {"version": ["m-1", "m-2"], "published_at": [NOW_MS - 60 * HOUR_MS, NOW_MS - 30 * HOUR_MS], "record_offset": [1, 2]}
+            {
+                "version": ["m-1", "m-2"],
+                "published_at": [NOW_MS - 60 * HOUR_MS, NOW_MS - 30 * HOUR_MS],
+                "record_offset": [1, 2],
+            }
         )
 
     def fill(self, warehouse: Warehouse) -> None:

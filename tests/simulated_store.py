@@ -1,7 +1,7 @@
-"""A store that was never filled: what the monitors' queries would give, drawn hour by hour, with a change planted or not.
+"""A store that was never filled: what the monitors' queries would give, drawn by the hour, with a change or without.
 
-Payments differ by hour, by weekday and from day to day, and frauds come in campaigns: alarms must bear all that. Samples
-are drawn anew at each look, so that looks are less alike than those of a real store, and have more chances to err.
+Payments differ by hour, by weekday and from day to day, and frauds come in campaigns: alarms must bear all that.
+Samples are drawn anew at each look, so that looks are less alike than those of a real store, and err more often.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ class SimulatedStore:
         for change, features, power in (("feature", [3], 1.0), ("mix", [1, 2], 0.5)):
             if strength := self._strength(change):  # type: ignore[arg-type]
                 moved = np.ix_(self._after, features, range(BINS))
-                shares[moved] *= tilt ** (power * (0.6 + 0.6 * strength))
+                shares[moved] *= tilt ** (power * (0.85 + 0.6 * strength))
         strength = self._strength("broken_field")
         if 0 < strength < STUCK_FROM:
             shares[self._after, BROKEN] *= 0.5 - strength
@@ -175,7 +175,10 @@ class SimulatedStore:
         before, after = self._sides(sums, now, recent, reference)
         tops = np.stack([before[:, :BINS].sum(axis=1), after[:, :BINS].sum(axis=1)]) * 0.01
         if len(names) == FEATURES and STUCK_FROM <= self._strength("broken_field") < SEGMENT_FROM:
-            tops[:, BROKEN] = 0, max(0, after[BROKEN, STUCK_BIN] - before[BROKEN, STUCK_BIN] * after[0].sum() / before[0].sum())
+            tops[:, BROKEN] = (
+                0,
+                max(0, after[BROKEN, STUCK_BIN] - before[BROKEN, STUCK_BIN] * after[0].sum() / before[0].sum()),
+            )
         return {
             "name": ["", *names],
             "reference": [[], *before[:, :BINS].astype(int).tolist()],
@@ -198,7 +201,9 @@ class SimulatedStore:
         for name, sums in self._segments.items():
             before, after = self._sides(sums, now, recent, reference)
             values = [f"{name}-{n}" for n in range(len(before) - 1)] + [""]
-            rows += zip([name] * len(values), values, before.astype(int).tolist(), after.astype(int).tolist(), strict=True)
+            rows += zip(
+                [name] * len(values), values, before.astype(int).tolist(), after.astype(int).tolist(), strict=True
+            )
         return dict(zip(("field", "value", "reference", "recent"), map(list, zip(*rows, strict=True)), strict=True))
 
     def _decision_columns(self, now: int, recent: float, reference: float) -> Columns:

@@ -20,7 +20,9 @@ VALUES_MIN = 200
 PSI_MIN = 0.2
 SEGMENT_PSI_MIN = 0.1
 JUMP_MIN, JUMP_TIMES = 0.2, 2.0
-"""Of the payments so many more lack a field than before, or have one and the same value, and so many times as many."""
+"""A field is broken where so many more of the payments lack it than before, or have one and the same value, and so many
+times as many. Of a feature that has moved it is enough that this is half of what differs."""
+RARE_SHARE = 0.05
 DISTINCT_MIN = 5
 """A feature with so many values and more is broken where one value that was rare takes a large share."""
 RARE = 20
@@ -70,11 +72,16 @@ def _distributions(columns: Columns, fact: Fact, subject: str) -> Finding | None
         after_missing = after_rows - columns["recent_values"][at]
         before = [*columns["reference"][at], before_missing]
         after = [*columns["recent"][at], after_missing]
-        broken = _missing(before_missing / before_rows, after_missing / after_rows)
-        if columns["reference_distinct"][at] >= DISTINCT_MIN:
-            tops = columns["reference_top"][at] / before_rows, columns["recent_top"][at] / after_rows
-            broken = "stuck at one value" if _jumped(*tops) else broken
-        found.append(_moved(name, before, after, z, PSI_MIN, broken))
+        moved = _moved(name, before, after, z, PSI_MIN)
+        tops = columns["reference_top"][at] / before_rows, columns["recent_top"][at] / after_rows
+        spread = columns["reference_distinct"][at] >= DISTINCT_MIN and tops[0] <= RARE_SHARE
+        differing = sum(abs(p / before_rows - q / after_rows) for p, q in zip(before, after, strict=True)) / 2
+        least = differing / 2 if moved.moved else JUMP_MIN
+        if _jumped(before_missing / before_rows, after_missing / after_rows, least):
+            moved = moved._replace(broken="missing")
+        elif spread and _jumped(*tops, least):
+            moved = moved._replace(broken="stuck at one value")
+        found.append(moved)
     return _told(found, fact, after_rows, subject)
 
 
@@ -97,30 +104,27 @@ def segments_moved(columns: Columns) -> Finding | None:
             return None
         rows = after_rows
         missing_before, missing_after = values.pop("", (0, 0))
-        broken = _missing(missing_before / before_rows, missing_after / after_rows)
+        broken = "missing" if _jumped(missing_before / before_rows, missing_after / after_rows, JUMP_MIN) else None
         if min(before_rows - missing_before, after_rows - missing_after) < VALUES_MIN:
             found.append(Moved(name, 0.0, SEGMENT_PSI_MIN, broken))
             continue
         before, after = _without_rare(values)
         tops = max(before) / sum(before), max(after) / sum(after)
         constant = tops[0] <= TOP_BEFORE and tops[1] >= TOP_AFTER
-        found.append(_moved(name, before, after, z, SEGMENT_PSI_MIN, "stuck at one value" if constant else broken))
+        moved = _moved(name, before, after, z, SEGMENT_PSI_MIN)
+        found.append(moved._replace(broken="stuck at one value" if constant else broken))
     return _told(found, "mix_shifted", rows, "segments") if found else None
 
 
-def _moved(name: str, before: Counts, after: Counts, z: float, least: float, broken: str | None) -> Moved:
+def _moved(name: str, before: Counts, after: Counts, z: float, least: float) -> Moved:
     used = [(p, q) for p, q in zip(before, after, strict=True) if p or q]
     before, after = [p for p, _ in used], [q for _, q in used]
     _, limit = chance_of(len(used), sum(before), sum(after), z)
-    return Moved(name, psi_of(before, after), max(limit, least), broken)
+    return Moved(name, psi_of(before, after), max(limit, least), None)
 
 
-def _missing(before: float, after: float) -> str | None:
-    return "missing" if _jumped(before, after) else None
-
-
-def _jumped(before: float, after: float) -> bool:
-    return after - before >= JUMP_MIN and after >= JUMP_TIMES * before
+def _jumped(before: float, after: float, least: float) -> bool:
+    return after - before >= least and after >= JUMP_TIMES * before
 
 
 def _without_rare(values: dict[str, tuple[int, int]]) -> tuple[Counts, Counts]:

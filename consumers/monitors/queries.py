@@ -227,7 +227,11 @@ SELECT
     if(models = 0, NULL, {{now_ms:Int64}} - newest_ms) AS age_ms,
     (
         SELECT uniqExact(record_offset) FROM training
-        WHERE joined_at > (SELECT max(published_at) FROM models) AND joined_at < {_UNTIL}
+        WHERE joined_at > (SELECT max(published_at) FROM models WHERE published_at < {_UNTIL}) AND joined_at < {_UNTIL}
     ) AS learnable
-FROM (SELECT count() AS models, toUnixTimestamp64Milli(max(published_at)) AS newest_ms FROM models)
+FROM
+(
+    SELECT count() AS models, toUnixTimestamp64Milli(max(published_at)) AS newest_ms
+    FROM models WHERE published_at < {_UNTIL}
+)
 """

@@ -61,7 +61,7 @@ EVIDENCE: tuple[Probe, ...] = (FEATURES, SCORE, SEGMENTS, DECISIONS)
 """What is looked at beside the rule that fired, over its span of evidence."""
 
 DAY_AND_WEEK = Span(DAY_MS, 7 * DAY_MS)
-HOUR_AND_WEEK = Span(HOUR_MS, 7 * DAY_MS)
+HOURS_AND_WEEK = Span(6 * HOUR_MS, 7 * DAY_MS)
 WEEK_AND_MONTH = Span(7 * DAY_MS, 28 * DAY_MS)
 LABELLED = Span(14 * DAY_MS, 28 * DAY_MS)
 """When payments were decided whose labels became known within a week, most of them."""
@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
     Rule("feature_drift", FEATURES, DAY_AND_WEEK, HOUR_MS, evidence=DAY_AND_WEEK, retrain=True),
     Rule("segment_drift", SEGMENTS, DAY_AND_WEEK, HOUR_MS, evidence=DAY_AND_WEEK, retrain=True),
     Rule("score_drift", SCORE, DAY_AND_WEEK, HOUR_MS, evidence=DAY_AND_WEEK, retrain=True),
-    Rule("decision_mix", DECISIONS, HOUR_AND_WEEK, 10 * MINUTE_MS, "critical", 3, 6, evidence=HOUR_AND_WEEK),
+    Rule("decision_mix", DECISIONS, HOURS_AND_WEEK, 10 * MINUTE_MS, "critical", 3, 6, evidence=HOURS_AND_WEEK),
     Rule(
         "quality_drop",
         Probe(queries.QUALITY, quality_dropped),

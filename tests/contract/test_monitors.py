@@ -1,7 +1,6 @@
 """Each rule's query on the engine itself, over seeded rows: its figures are those of pandas."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from consumers.monitors.finding import Finding
 from consumers.monitors.inputs import features_moved
 from consumers.monitors.rules import RULES, Rule
 from consumers.warehouse import Warehouse, open_warehouse
+from schemas.fields import DAY_MS
 from schemas.settings import Settings
 from tests.contract.warehouse_rows import insert, row
 from tests.monitored import NOW_MS, Seeded, differing, expected
@@ -67,19 +67,22 @@ def test_what_a_feature_is_stuck_at_is_counted(filled: Warehouse) -> None:
     assert features_moved(found) is not None
 
 
-def test_an_empty_store_raises_nothing(warehouse: Warehouse) -> None:
+def test_of_an_empty_time_nothing_is_said(filled: Warehouse) -> None:
     """Law: where nothing was stored yet no rule finds anything."""
-    assert [look(rule.probe, rule.span, warehouse.query_columns, NOW_MS) for rule in RULES] == [None] * len(RULES)
+    before_ms = NOW_MS - 400 * DAY_MS
+    assert [look(rule.probe, rule.span, filled.query_columns, before_ms) for rule in RULES] == [None] * len(RULES)
 
 
-def test_an_alert_that_is_over_fires_no_more(warehouse: Warehouse) -> None:
+def test_an_alert_that_is_over_fires_no_more(filled: Warehouse) -> None:
     """Law: of fired and cleared alerts the view of firing ones has those without an end, once."""
-    finding = Finding(True, 3.0, 2.0, 100, "store", "late", frozenset({"late"}))
+    finding = Finding(
+        over=True, value=3.0, bound=2.0, rows=100, subject="store", text="late", facts=frozenset({"late"})
+    )
     first, second = (fired(rule, finding, finding.facts, NOW_MS) for rule in RULES[-2:])
     rows = [first, second, cleared(first, finding, NOW_MS + 1), second]
-    insert(warehouse, "alerts", *(row("alerts", alert, offset=offset) for offset, alert in enumerate(rows)))
-    assert warehouse.query_columns("SELECT kind, cause FROM v_alerts_firing") == {
+    insert(filled, "alerts", *(row("alerts", alert, offset=offset) for offset, alert in enumerate(rows)))
+    assert filled.query_columns("SELECT kind, cause FROM v_alerts_firing") == {
         "kind": [second.kind],
         "cause": ["broken_pipeline"],
     }
-    assert warehouse.query_columns("SELECT count() AS rows FROM v_alerts") == {"rows": [3]}
+    assert filled.query_columns("SELECT count() AS rows FROM v_alerts") == {"rows": [3]}
