@@ -74,8 +74,9 @@ class SimulatedStore:
         noise = np.repeat(np.exp(self._chance.normal(0, 0.04, (days, *base.shape))), 24, axis=0)[: self.hours]
         hour = 2 * np.pi * (np.arange(self.hours) % 24) / 24
         phase = self._chance.random(base.shape) * 2 * np.pi
-        shares = base * noise * (1 + 0.08 * np.sin(hour.reshape(-1, *[1] * base.ndim) + phase))
-        return shares / shares.sum(axis=-1, keepdims=True)
+        shares: Floats = base * noise * (1 + 0.08 * np.sin(hour.reshape(-1, *[1] * base.ndim) + phase))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return shares
 
     def _counts(self, shares: Floats) -> Floats:
         """Return the sums up to each hour of what falls into each bin."""
@@ -88,10 +89,10 @@ class SimulatedStore:
         base[:, BINS] = np.where(np.arange(FEATURES) % 3 == 0, 1.0, 0.01)
         shares = self._drifting(base)
         tilt = np.exp(np.linspace(-1, 1, BINS))
-        for change, features, power in (("feature", [3], 1.0), ("mix", [1, 2], 0.5)):
-            if strength := self._strength(change):  # type: ignore[arg-type]
-                moved = np.ix_(self._after, features, range(BINS))
-                shares[moved] *= tilt ** (power * (0.85 + 0.6 * strength))
+        moves: tuple[tuple[Change, int, float], ...] = (("feature", 3, 1.0), ("mix", 1, 0.5), ("mix", 2, 0.5))
+        for change, feature, power in moves:
+            if strength := self._strength(change):
+                shares[self._after, feature, :BINS] *= tilt ** (power * (0.85 + 0.6 * strength))
         strength = self._strength("broken_field")
         if 0 < strength < STUCK_FROM:
             shares[self._after, BROKEN] *= 0.5 - strength

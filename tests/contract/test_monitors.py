@@ -54,7 +54,8 @@ def test_a_segment_that_is_stuck_is_told(filled: Warehouse) -> None:
     """Law: one country where there were three is a broken field, not another mix."""
     found = look(BY_NAME["segment_drift"].probe, BY_NAME["segment_drift"].span, filled.query_columns, NOW_MS)
     assert found is not None
-    assert (found.subject, found.facts) == ("merchant_country", {"field_broken"})
+    assert found.subject == "merchant_country"
+    assert found.facts == {"field_broken"}
 
 
 def test_what_a_feature_is_stuck_at_is_counted(filled: Warehouse) -> None:
