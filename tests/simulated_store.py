@@ -1,7 +1,8 @@
 """A store that was never filled: what the monitors' queries would give, drawn by the hour, with a change or without.
 
 Payments differ by hour, by weekday and from day to day, and frauds come in campaigns: alarms must bear all that.
-Samples are drawn anew at each look, so that looks are less alike than those of a real store, and err more often.
+Samples are drawn anew at each look, so that looks are less alike than those of a real store, and err more often. Of
+what is looked at each minute an hour shows its worst.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,8 +18,7 @@ from schemas.fields import DAY_MS, HOUR_MS
 Floats = npt.NDArray[np.float64]
 Change = Literal["feature", "mix", "broken_field", "fraud_pattern", "policy"]
 
-START_MS = 1_514_764_800_000
-"""A Monday."""
+START_MS = 1_514_764_800_000  # a Monday
 PAYMENTS_AN_HOUR = 1_000.0
 FEATURES, BINS = 16, 10
 SEGMENTS: Mapping[str, tuple[float, ...]] = {
@@ -104,8 +104,7 @@ class SimulatedStore:
 
     def _drawn_score(self) -> Floats:
         shares = self._drifting(np.full((1, BINS), 1.0))
-        if strength := self._strength("mix", "feature"):
-            shares[self._after] *= np.exp(np.linspace(-1, 1, BINS)) ** (0.5 * strength)
+        shares[self._after] *= np.exp(np.linspace(-1, 1, BINS) * 0.5 * self._strength("mix", "feature"))
         return self._counts(shares / shares.sum(axis=-1, keepdims=True))
 
     def _drawn_segment(self, name: str) -> Floats:
@@ -121,9 +120,8 @@ class SimulatedStore:
     def _drawn_decisions(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return for each policy the sums up to each hour of payments, and of those that were acted on."""
         share = ACTED * np.exp(self._chance.normal(0, 0.15, self.hours))
-        share = np.where(self._after, share * (1 + 2 * self._strength("policy") + 0.5 * self._strength("mix")), share)
-        if self._strength("policy"):
-            share = np.where(self._after, share * 1.5, share)
+        times = 1 + 0.5 * self._strength("mix") + (0.5 + 3 * policy if (policy := self._strength("policy")) else 0.0)
+        share = np.where(self._after, share * times, share)
         decided = np.stack([self.payments, self._chance.binomial(self.payments, np.minimum(share, 1))], axis=1)
         new = (self._after & (self._strength("policy") > 0))[:, None]
         return {
@@ -259,17 +257,14 @@ class SimulatedStore:
         first = max(0, last - queries.ERRORS_MAX)
         return {"loss": self._losses[first:last].tolist(), "recent": (self._known[first:last] >= now - recent).tolist()}
 
-    # Of what is looked at each minute an hour shows its worst.
-
     def _latency_columns(self, now: int, *_: float) -> Columns:
-        p99_ms = float(np.exp(self._chance.normal(np.log(250), 0.35, 6)).max())
-        return {"payments": [int(self.payments[now - 1]) // 6], "p99_ms": [p99_ms]}
+        worst = float(np.exp(self._chance.normal(np.log(250), 0.35, 6)).max())
+        return {"payments": [int(self.payments[now - 1]) // 6], "p99_ms": [worst]}
 
     def _stored_columns(self, now: int, *_: float) -> Columns:
-        lag_ms = float(self._chance.exponential(2_000, 60).max())
         restart_ms = 60_000.0 if self._chance.random() < 0.01 else 0.0
-        due = (lag_ms + restart_ms) / HOUR_MS * float(self.payments[now - 1])
-        return {"lag_ms": [lag_ms + restart_ms], "due": [due], "days": [4]}
+        lag_ms = float(self._chance.exponential(2_000, 60).max()) + restart_ms
+        return {"lag_ms": [lag_ms], "due": [lag_ms / HOUR_MS * float(self.payments[now - 1])], "days": [4]}
 
     def _arrived_columns(self, now: int, recent: float, reference: float) -> Columns:
         days = range(int((recent + reference) // 24) + 1)

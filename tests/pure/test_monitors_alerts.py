@@ -86,7 +86,7 @@ class Fenced(Topic):
     """One that another process has opened meanwhile."""
 
     def write(self, alert: Alert) -> None:
-        raise KafkaException(KafkaError(KafkaError._FENCED))
+        raise KafkaException(KafkaError(KafkaError._FENCED, alert.kind))
 
 
 class Clock:
