@@ -1,4 +1,4 @@
-"""`python -m consumers`: the sink, the label join and the page in one process or apart, and looks into store and Kafka.
+"""`python -m consumers`: sink, label join, monitors and page in one process or apart, and looks into store and Kafka.
 
 The embedded store belongs to one process at a time, so there `run` is the one to run; `query` and `export` read it when
 that has ended.
@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -21,13 +22,13 @@ from consumers.clickhouse_to_parquet import export
 from consumers.kafka_scan import ScanError
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
-from consumers.parts import PartFailedError, Parts, join_of, page_of, silence_of, sink_of
+from consumers.parts import PartFailedError, Parts, join_of, monitors_of, page_of, silence_of, sink_of, webhook_of
 from consumers.predictions_to_hours import PredictionsToHours
 from consumers.rows import SINKS
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
 from schemas.connection import said
 from schemas.settings import Settings, settings_or_exit
-from schemas.topics import DEAD_LETTERS, LABELS, LABELS_WAITING, TRAINING
+from schemas.topics import ALERTS, DEAD_LETTERS, LABELS, LABELS_WAITING, TRAINING
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
 
 MIGRATE_RETRY_S = 2.0
@@ -65,15 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, told in (
-        ("run", "migrate, then sink, label join, labels of silence and page in this process until SIGTERM"),
+        ("run", "migrate, then sink, label join, labels of silence, monitors and page in this process until SIGTERM"),
         ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
         ("join", "join labels to stored features until SIGTERM; for a store on a server"),
         ("silence", "label what matured without a word until SIGTERM, as one process; for a store on a server"),
         ("hours", "count the values of features by hour until SIGTERM; for a store on a server"),
+        ("monitors", "look for what needs a person and post alerts until SIGTERM; for a store on a server"),
     ):
         service = subparsers.add_parser(name, help=told)
         service.add_argument("--json", action="store_true", help="print the counters as one line of JSON at the end")
-        if name in {"silence", "hours"}:
+        if name in {"silence", "hours", "monitors"}:
             continue
         service.add_argument(
             "--until-idle",
@@ -162,6 +164,38 @@ def _hours(_settings: Settings, warehouse: Warehouse, flags: argparse.Namespace,
     return 0
 
 
+def _monitors(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
+    if not settings.monitor_interval_s:
+        sys.stderr.write("FRAUD_MONITOR_INTERVAL_S is 0: nothing is ever looked at\n")
+        return 2
+    create_topics(settings, [ALERTS])
+    _migrate_when_up(warehouse, stop)
+    parts = Parts(stop)
+    with _watching(settings, warehouse, stop, parts) as counted:
+        try:
+            parts.wait()
+        finally:
+            _report(flags, counted())
+    return 0
+
+
+@contextmanager
+def _watching(
+    settings: Settings, warehouse: Warehouse, stop: threading.Event, parts: Parts
+) -> Iterator[Callable[[], dict[str, int]]]:
+    """Start the monitors, and what posts alerts where there is a receiver; give what they counted."""
+    monitors = monitors_of(settings, warehouse, stop)
+    if settings.monitor_interval_s:
+        parts.start("monitors", monitors.run)
+    if not settings.alert_webhook_url:
+        yield monitors.counters.as_dict
+        return
+    webhook, alerts = webhook_of(settings, stop)
+    with closing(alerts):
+        parts.start("webhook", webhook.run)
+        yield lambda: monitors.counters.as_dict() | webhook.counters.as_dict()
+
+
 def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [*(sink.topic for sink in SINKS), LABELS_WAITING])
     _migrate_when_up(warehouse, stop)
@@ -177,8 +211,8 @@ def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, st
         )
         silence, published = silence_of(settings, warehouse, stop)
         hours = PredictionsToHours(warehouse, stop, time.monotonic)
-        with closing(labels), closing(published):
-            parts = Parts(stop)
+        parts = Parts(stop)
+        with closing(labels), closing(published), _watching(settings, warehouse, stop, parts) as watched:
             page = None if flags.without_page else page_of(warehouse, PAGE_HOST, flags.page_port, stop)
             if page:
                 parts.start("page", page)
@@ -191,7 +225,8 @@ def _run(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, st
                 parts.wait()
             finally:
                 done = (sink.counters, join.counters, silence.counters, hours.counters)
-                _report(flags, {name: number for each in done for name, number in each.as_dict().items()})
+                counted = {name: number for each in done for name, number in each.as_dict().items()}
+                _report(flags, counted | watched())
     return 0
 
 
@@ -239,7 +274,14 @@ _TOLD = (
 )
 """What is told in one line."""
 
-_SERVICES = {"run": _run, "sink": _sink, "join": _join, "silence": _silence, "hours": _hours}
+_SERVICES = {
+    "run": _run,
+    "sink": _sink,
+    "join": _join,
+    "silence": _silence,
+    "hours": _hours,
+    "monitors": _monitors,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

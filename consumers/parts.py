@@ -1,7 +1,7 @@
 """The parts of one process: threads that share the store, and end together.
 
-The embedded store belongs to one process, so whoever writes or reads it lives there: the sink, the label join, and the
-page. A part that fails takes the others with it, in order; a supervisor starts the process again.
+The embedded store belongs to one process, so whoever writes or reads it lives there: the sink, the label join, the
+monitors and the page. A part that fails takes the others with it, in order; a supervisor starts the process again.
 """
 
 import logging
@@ -12,8 +12,11 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
+from consumers.alerts_to_webhook import AlertsToWebhook, Webhook
 from consumers.batch import Batch
+from consumers.clickhouse_to_alerts import ClickhouseToAlerts
 from consumers.clickhouse_to_labels import ClickhouseToLabels
+from consumers.kafka_alerts import KafkaAlerts
 from consumers.kafka_label_log import KafkaLabelLog
 from consumers.kafka_labels import KafkaLabels
 from consumers.kafka_reader import KafkaReader
@@ -25,6 +28,7 @@ from consumers.waiting import Queue
 from consumers.warehouse import Warehouse
 from schemas.fields import DAY_MS
 from schemas.settings import Settings
+from schemas.topics import ALERTS
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +116,7 @@ def join_of(
         warehouse=warehouse,
         stop=stop,
         now_ms=_now_ms,
-        wall_ms=lambda: time.time_ns() // 1_000_000,
+        wall_ms=_wall_ms,
         terms=Terms(settings.legitimate_kept_one_in, settings.label_wait_ms_max),
         queue=queue,
         until_idle_ms=until_idle_ms,
@@ -142,11 +146,30 @@ def silence_of(
         warehouse=warehouse,
         labels=labels,
         stop=stop,
-        wall_ms=lambda: time.time_ns() // 1_000_000,
+        wall_ms=_wall_ms,
         maturity_ms=settings.silence_matures_days * DAY_MS,
         kept_one_in=settings.legitimate_kept_one_in,
     )
     return silence, labels
+
+
+def monitors_of(settings: Settings, warehouse: Warehouse, stop: threading.Event) -> ClickhouseToAlerts:
+    """Return the monitors. They reach Kafka with their first round."""
+    return ClickhouseToAlerts(
+        warehouse=warehouse,
+        open_alerts=lambda: KafkaAlerts(settings),
+        stop=stop,
+        wall_ms=_wall_ms,
+        interval_s=settings.monitor_interval_s,
+    )
+
+
+def webhook_of(settings: Settings, stop: threading.Event) -> tuple[AlertsToWebhook, KafkaReader]:
+    """Return what posts alerts, and its reader to close after it has run."""
+    url, key = settings.alert_webhook_url.get_secret_value(), settings.alert_webhook_key.get_secret_value()
+    topic = settings.topic_prefix + ALERTS.name
+    reader = KafkaReader(settings, role="webhook", topics=[topic], on_revoked=lambda: None)
+    return AlertsToWebhook(reader, Webhook(url, key, _wall_ms).post, stop, _wall_ms), reader
 
 
 def page_of(warehouse: Warehouse, host: str, port: int, stop: threading.Event) -> Callable[[], object] | None:
@@ -159,3 +182,7 @@ def page_of(warehouse: Warehouse, host: str, port: int, stop: threading.Event) -
 
 def _now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

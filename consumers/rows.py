@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from consumers.alert_row import ALERT
 from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, decode
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision, Prediction
@@ -219,17 +220,6 @@ AUDITED: tuple[Column[Audit], ...] = (
     Column("record_offset", lambda _, record: record.offset),
 )
 
-ALERT: tuple[Column[Alert], ...] = (
-    Column("alert_id", lambda read, _: read.alert_id),
-    Column("kind", lambda read, _: read.kind),
-    Column("severity", lambda read, _: read.severity),
-    Column("subject", lambda read, _: read.subject),
-    Column("text", lambda read, _: read.text),
-    Column("raised_at", lambda read, _: read.at_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Sink:
@@ -296,5 +286,5 @@ SINKS: tuple[Sink, ...] = (
     # A model of some thousand coefficients is larger than any message that is read from a stranger.
     _message_sink(MODELS, "models", ModelVersion, MODEL, bytes_max=MODELS.value_bytes_max),
     _message_sink(AUDIT, "audit", Audit, AUDITED),
-    _message_sink(ALERTS, "alerts", Alert, ALERT),
+    _message_sink(ALERTS, "alerts", Alert, tuple(Column(*column) for column in ALERT.items())),
 )

@@ -37,6 +37,7 @@ PRINCIPAL_OF: tuple[tuple[tuple[str, ...], str], ...] = (
     (("consumers", "dead-letters", "replay"), "replayer"),
     (("consumers", "dead-letters"), "auditor"),
     (("consumers", "decision"), "reader"),
+    (("consumers", "monitors"), "monitor"),
     (("consumers",), "store"),
     (("producers", "import"), "importer"),
     (("producers",), "source"),

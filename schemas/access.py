@@ -101,16 +101,27 @@ TABLE: tuple[Row, ...] = (
     Row("learner", "group", ("{prefix}{application}-learning",), ("read",)),
     Row("learner", "group", ("{application}-restore",), ("describe",)),
     Row("learner", "transactional_id", ("{application}-{prefix}learning-*",), ("write",)),
-    # Sink, label join, labels of silence and page.
+    # Sink, label join, labels of silence, monitors and page.
+    Row("store", "topic", (PREDICTIONS, DECISIONS, OUTCOMES, MODELS, AUDIT), ("read", "describe_configs")),
     Row(
         "store",
         "topic",
-        (PREDICTIONS, DECISIONS, OUTCOMES, MODELS, AUDIT, ALERTS),
-        ("read", "describe_configs"),
+        (LABELS, LABELS_WAITING, TRAINING, DEAD_LETTERS, ALERTS),
+        ("read", "write", "describe_configs"),
     ),
-    Row("store", "topic", (LABELS, LABELS_WAITING, TRAINING, DEAD_LETTERS), ("read", "write", "describe_configs")),
-    Row("store", "group", ("{application}-sink", "{application}-label-join"), ("read",)),
-    Row("store", "transactional_id", ("{application}-{prefix}label-join-*",), ("write",)),
+    Row("store", "group", ("{application}-sink", "{application}-label-join", "{application}-webhook"), ("read",)),
+    Row("store", "group", ("{application}-scan",), ("describe",)),
+    Row(
+        "store",
+        "transactional_id",
+        ("{application}-{prefix}label-join-*", "{application}-{prefix}monitors"),
+        ("write",),
+    ),
+    # The monitors in a process of their own, over a store on a server: what fires is read from the topic.
+    Row("monitor", "topic", (ALERTS,), ("read", "write", "describe_configs")),
+    Row("monitor", "group", ("{application}-webhook",), ("read",)),
+    Row("monitor", "group", ("{application}-scan",), ("describe",)),
+    Row("monitor", "transactional_id", ("{application}-{prefix}monitors",), ("write",)),
     # Who puts a policy or a rate table in force reads first what was published.
     Row("publisher", "topic", (POLICIES, RATES), ("read", "write", "describe_configs")),
     Row("publisher", "group", ("{application}-publish",), ("describe",)),

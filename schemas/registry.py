@@ -1,4 +1,4 @@
-"""What the model registry and who governs it write: commands, which model is in force, answers, alerts."""
+"""What the registry, who governs it and the monitors write: commands, which model is in force, answers, alerts."""
 
 from typing import Annotated, Literal
 
@@ -8,6 +8,18 @@ from schemas.fields import Identifier, Message, Text, TimeMs
 
 RegistryMode = Literal["follow", "pinned"]
 Severity = Literal["warning", "critical"]
+Cause = Literal[
+    "broken_pipeline",
+    "broken_field",
+    "input_mix",
+    "input_feature",
+    "fraud_pattern",
+    "own_policy",
+    "labels",
+    "model",
+    "unknown",
+]
+"""What most likely led to an alert of a monitor: `consumers/monitors/causes.py` says from which facts it is read."""
 HISTORY_MAX = 32
 """Champions before this one that an alias remembers: as far as a rollback can go back without naming a version."""
 SEEN_MAX = 256
@@ -64,11 +76,26 @@ class Audit(Message):
 
 
 class Alert(Message):
-    """Something that a person should look at. The same thing seen by several processes has one id."""
+    """Something that a person should look at. The same thing seen by several processes has one id.
 
-    alert_id: Identifier = Field(description="Hash of kind and subject.")
-    kind: Identifier
+    An alert of a monitor is one of two records: when it began to fire, and when it was over. Those of others, which
+    tell of one record or one model, have no state.
+    """
+
+    alert_id: Identifier = Field(
+        description="Hash of kind and subject; of a monitor's: of kind, the time when it fired, and state."
+    )
+    kind: Identifier = Field(description="Stable code; of a monitor's the name of its rule.")
     severity: Severity
-    subject: Identifier = Field(description="What it is about: a record as topic:partition:offset, or a model.")
+    subject: Identifier = Field(
+        description="What it is about: a record as topic:partition:offset, a model, a feature, a source of labels."
+    )
     text: Text
     at_ms: TimeMs
+    state: Literal["firing", "cleared"] | None = None
+    fired_at_ms: TimeMs | None = Field(default=None, description="When it began to fire: the same in both records.")
+    value: float | None = Field(default=None, description="What was measured.")
+    bound: float | None = Field(default=None, description="What it was measured against.")
+    cause: Cause | None = None
+    action: Literal["retrain"] | None = Field(default=None, description="What is to be started, where anything is.")
+    runbook: str | None = Field(default=None, max_length=200, description="Where it says what to do.")

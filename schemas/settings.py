@@ -114,6 +114,17 @@ class Settings(BaseSettings):
         description="After so many days without a word a payment that was authorised is taken for honest, and a sample"
         " of those is labelled assumed_legitimate; 0: never, for senders that label such payments themselves.",
     )
+    monitor_interval_s: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=60.0,
+        description="Seconds between two rounds of the monitors: the rules that are due look at the store. 0: no"
+        " monitors in `run`.",
+    )
+    alert_webhook_url: SecretStr = Field(
+        default=SecretStr(""), description="Where alerts are posted as JSON; empty: nowhere. It may hold a secret."
+    )
+    alert_webhook_key: SecretStr = Field(
+        default=SecretStr(""), description="Signs what is posted (HMAC-SHA-256), so that the receiver knows us."
+    )
     clickhouse_url: str = Field(
         default="",
         description="clickhouse://user:password@host:9000/database for a server; empty for the embedded store.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from consumers.page.drift import Drift, drift
+from consumers.drift import Drift, drift
 from consumers.page.query import Query, rows
 
 ROWS_MIN = 200

@@ -19,6 +19,7 @@ from tests.bench import (
     bootstrap,
     cold_start,
     delays,
+    drift,
     evaluate,
     hot_merchant,
     live,
@@ -190,6 +191,15 @@ BENCHES: Mapping[str, Bench] = {
         maturity,
         (("--weeks", {"type": int, "default": maturity.WEEKS}), ("--seed", {"type": int, "default": 1})),
         lambda flags: maturity.run(weeks=flags.weeks, seed=flags.seed),
+    ),
+    "drift": Bench(
+        drift,
+        (
+            ("--weeks", {"type": int, "default": drift.WEEKS}),
+            ("--each", {"type": int, "default": drift.PLANTED_EACH, "help": "planted changes of each kind"}),
+            ("--seed", {"type": int, "default": 1}),
+        ),
+        lambda flags: drift.run(weeks=flags.weeks, each=flags.each, seed=flags.seed),
     ),
     "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
     "hot-merchant": Bench(

@@ -11,7 +11,7 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate
 from scipy.stats import chi2, ks_2samp, kstwobign
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from consumers.page.drift import drift
+from consumers.drift import drift
 from schemas.fields import DAY_MS
 from tests.contract.views_data import AT_MS, FROM_MS, KNOWN_MS, truth
 from tests.contract.views_told import DECLINE_COST, PARAMETER, REVIEW_COST, SILENCE, SQL_OF, Told, at, call

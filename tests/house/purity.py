@@ -12,6 +12,7 @@ HOSTS = {
     "consumers/decisions.py": "looks a decision up, and waits for it",
     "consumers/commands.py": "reads the repaired value, and says what was found",
     "consumers/kafka_labels.py": "publishes the labels of silence",
+    "consumers/kafka_alerts.py": "the transactional client of the monitors",
     "consumers/kafka_label_log.py": "the transactional client of the label join",
     "consumers/parts.py": "runs the parts of a process in threads",
     "consumers/clickhouse_embedded.py": "the store in this process",
@@ -63,6 +64,7 @@ PLACES = frozenset(
         "rows",
         "topics",
         "training",
+        "webhook",
     ]
 )
 """Where arrows begin and end."""
@@ -107,6 +109,7 @@ WORLDLY_MODULES = frozenset(
         "threading",
         "time",
         "urllib",
+        "urllib3",
     ]
 )
 HARMLESS_IN_THEM = frozenset(["pathlib.PurePath", "pathlib.PurePosixPath", "urllib.parse"])

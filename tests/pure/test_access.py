@@ -56,7 +56,7 @@ WRITERS: list[tuple[Topic, set[str]]] = [
     (ALIASES, {"learner"}),
     (CONTROLS, {"operator"}),
     (AUDIT, {"learner"}),
-    (ALERTS, {"worker", "learner"}),
+    (ALERTS, {"worker", "learner", "store", "monitor"}),
     (SHADOW_SCORES, set()),
 ]
 
@@ -121,6 +121,7 @@ def test_who_imports_may_read_what_tells_how_far_the_parts_are() -> None:
         ("producers replay my.csv", "source"),
         ("producers import my.csv", "importer"),
         ("consumers run", "store"),
+        ("consumers monitors", "monitor"),
         ("consumers dead-letters list", "auditor"),
         ("consumers dead-letters show 3 17", "auditor"),
         ("consumers dead-letters replay 3 17", "replayer"),

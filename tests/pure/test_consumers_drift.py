@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.page.drift import SMOOTHING, chance_of, drift
+from consumers.drift import SMOOTHING, chance_of, drift
 from consumers.page.ranking import ranking
 
 

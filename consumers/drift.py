@@ -5,7 +5,9 @@ that fall into the bin. Without any drift it is not 0: it is (1/n + 1/m) times a
 freedom fewer than there are bins, for n reference and m recent payments that are independent of one another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +58,29 @@ def drift(reference: Values, recent: Values, bins: int = BINS) -> Drift:
     before, after = _counts(reference, edges), _counts(recent, edges)
     used = (before + after) > 0
     before, after = before[used], after[used]
-    p = (before + SMOOTHING) / (before.sum() + SMOOTHING * before.size)
-    q = (after + SMOOTHING) / (after.sum() + SMOOTHING * after.size)
     chance, limit = chance_of(before.size, reference.size, recent.size)
-    return Drift(float(np.sum((q - p) * np.log(q / p))), int(before.size), chance, limit)
+    return Drift(psi_of(before.tolist(), after.tolist()), int(before.size), chance, limit)
 
 
-def chance_of(bins: int, reference_rows: int, recent_rows: int) -> tuple[float, float]:
-    """Return the expected PSI of two samples without drift and its 99.9 % quantile (Wilson and Hilferty's formula).
+def psi_of(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return the population stability index of two histograms over the same bins.
+
+    >>> round(psi_of([50, 50], [80, 20]), 3)
+    0.406
+    """
+    rest = SMOOTHING * len(before)
+    p_total, q_total = sum(before) + rest, sum(after) + rest
+    psi = 0.0
+    for p_count, q_count in zip(before, after, strict=True):
+        p, q = (p_count + SMOOTHING) / p_total, (q_count + SMOOTHING) / q_total
+        psi += (q - p) * log(q / p)
+    return psi
+
+
+def chance_of(bins: int, reference_rows: int, recent_rows: int, z: float = CHANCE_Z) -> tuple[float, float]:
+    """Return the expected PSI of two samples without drift and a quantile of it (Wilson and Hilferty's formula).
+
+    The quantile is that at which `z` lies in the normal distribution: 99.9 % unless told otherwise.
 
     >>> [round(value, 4) for value in chance_of(10, 5_000, 5_000)]
     [0.0036, 0.0112]
@@ -75,7 +92,7 @@ def chance_of(bins: int, reference_rows: int, recent_rows: int) -> tuple[float, 
         return 0.0, 0.0
     unit = 1 / reference_rows + 1 / recent_rows
     spread = 2 / (9 * freedom)
-    return freedom * unit, freedom * unit * float((1 - spread + CHANCE_Z * spread**0.5) ** 3)
+    return freedom * unit, freedom * unit * float((1 - spread + z * spread**0.5) ** 3)
 
 
 def _counts(values: Values, edges: Values) -> Values:
