@@ -21,13 +21,13 @@ class Control(Message):
     author: Identifier
     kind: Literal["promote", "roll_back", "follow", "publish_policy", "list_entity", "replay_dead_letter", "stop"]
     arguments: dict[str, str] = Field(default_factory=dict)
-    issued_at_ms: TimeMs
+    issued_at_ms: TimeMs = Field(description="When it was given.")
 
 
 class Alias(Message):
     """Which model a name stands for, and how far the commands were carried out: the registry's whole state."""
 
-    name: Identifier
+    name: Identifier = Field(description="Such as champion.")
     version: Identifier | None = Field(default=None, description="Snapshot in force; none where none was cut yet.")
     newest: Identifier | None = Field(default=None, description="Last snapshot that was cut, in force or not.")
     model_offset: Annotated[int, Field(ge=0)] | None = Field(
@@ -69,4 +69,4 @@ class Alert(Message):
     severity: Severity
     subject: Identifier = Field(description="What it is about: a record as topic:partition:offset, or a model.")
     text: Text
-    at_ms: TimeMs
+    at_ms: TimeMs = Field(description="When it happened.")

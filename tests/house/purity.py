@@ -10,6 +10,7 @@ HOSTS = {
     "consumers/kafka_reader.py": "the consumer client",
     "consumers/kafka_scan.py": "reads topics from place to place",
     "consumers/decisions.py": "looks a decision up, and waits for it",
+    "consumers/catalogue.py": "reads the shipped catalogue",
     "consumers/commands.py": "reads the repaired value, and says what was found",
     "consumers/kafka_labels.py": "publishes the labels of silence",
     "consumers/kafka_label_log.py": "the transactional client of the label join",
