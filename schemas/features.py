@@ -1,7 +1,7 @@
 """What the features mean, by their names: for whoever reads them stored, without the code that works them out.
 
-A name begins with what it is of, `card_`, `merchant_` or `payment_`, and a window over the past ends it. Counts and sums
-over a window include the payment itself. Units and ranges are in `schemas/CATALOGUE.md`.
+A name begins with what it is of, `card_`, `merchant_` or `payment_`, and a window over the past ends it. Counts and
+sums over a window include the payment itself. Units and ranges are in `schemas/CATALOGUE.md`.
 """
 
 import re

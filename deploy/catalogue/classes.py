@@ -7,7 +7,7 @@ stands beside one.
 from collections.abc import Mapping
 
 CLASSES: Mapping[str, str] = {
-    "pseudonym": "a token that stands for a person, a card, a device or an address: whoever holds the vault can tell who",
+    "pseudonym": "a token that stands for a person, a card, a device or an address: the vault can tell who",
     "behaviour": "what a person did or is said to have done: personal data while a pseudonym stands beside it",
     "sent": "words or bytes as somebody sent them: may hold anything but card numbers, which are masked or refused",
     "staff": "names who of the staff acted",
@@ -16,16 +16,18 @@ CLASSES: Mapping[str, str] = {
 
 _NAMES: Mapping[str, str] = {
     "pseudonym": "card customer device ip email transaction_id traceparent",
-    "behaviour": "merchant terminal amount_minor currency event_time event_time_ms occurred_at occurred_at_ms utc_offset_minutes"
-    " mcc channel entry_mode bin issuer_country merchant_country ip_country shipping_country features late_ms score"
-    " probability action reasons reason_codes reason_texts reason_contributions rule_hits verdict fraud_type kind"
-    " response_code transaction label change before before_since_ms verdict_of verdict_source conflicting state"
-    " reported_at reported_at_ms learning source revision",
+    "behaviour": "merchant terminal amount_minor currency event_time event_time_ms occurred_at occurred_at_ms"
+    " utc_offset_minutes mcc channel entry_mode bin issuer_country merchant_country ip_country shipping_country"
+    " features late_ms score probability action reasons reason_codes reason_texts reason_contributions rule_hits"
+    " verdict fraud_type kind response_code transaction label change before before_since_ms verdict_of verdict_source"
+    " conflicting state reported_at reported_at_ms learning source revision",
     "sent": "key value headers detail reason_code note text subject arguments",
     "staff": "author key_id control_id",
 }
 _CLASS_OF = {name: personal for personal, names in _NAMES.items() for name in names.split()}
-_OF_PAYMENTS_ALONE = frozenset("kind state change source revision subject action note text key value".split())
+_OF_PAYMENTS_ALONE = frozenset(
+    ["kind", "state", "change", "source", "revision", "subject", "action", "note", "text", "key", "value"]
+)
 """Names that say something of a payment in one record, and of a model, a policy or a command in another."""
 
 _UNITS: tuple[tuple[str, str], ...] = (

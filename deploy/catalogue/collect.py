@@ -8,14 +8,15 @@ from consumers.rows import SINKS
 from consumers.warehouse import Warehouse
 from deploy.catalogue.classes import CLASSES, class_of, unit_of
 from schemas.access import TABLE
+from schemas.features import meaning_of
 from schemas.fields import DAY_MS, HOUR_MS, Message
 from schemas.learning import PolicyVersion
 from schemas.topics import FOREVER_MS, TOPICS, Topic
 from streams.detector.encode import INPUTS
 from streams.detector.features import ROWS
-from schemas.features import meaning_of
 
 Entry = dict[str, Any]
+Described = Mapping[str, Sequence[Any]]
 Comments = Mapping[str, Mapping[str, str]]
 """Table -> column -> comment."""
 
@@ -165,7 +166,7 @@ def _features(policy: PolicyVersion) -> list[Entry]:
     ]
 
 
-def _tables(warehouse: Warehouse, described: Mapping[str, Sequence[Any]], comments: Comments) -> list[Entry]:
+def _tables(warehouse: Warehouse, described: Described, comments: Comments) -> list[Entry]:
     listed = warehouse.query_columns(TABLES)
     known = set(listed["name"])
     topics = {sink.table: sink.topic.name for sink in SINKS}
@@ -189,9 +190,7 @@ def _tables(warehouse: Warehouse, described: Mapping[str, Sequence[Any]], commen
     return found
 
 
-def _columns(
-    table: str, read: Sequence[str], described: Mapping[str, Sequence[Any]], comments: Comments
-) -> list[Entry]:
+def _columns(table: str, read: Sequence[str], described: Described, comments: Comments) -> list[Entry]:
     nearest = {each: comments[each] for each in (table, *read)} | dict(comments)
     of_payments = "card" in comments[table]
     rows = zip(described["table"], described["name"], described["type"], strict=True)

@@ -26,10 +26,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Return a value as a cell.
+    r"""Return a value as a cell.
 
     >>> _cell(["a", "b"]), _cell("one | two"), _cell(1e18), _cell(None)
-    ('a, b', 'one \\\\| two', '1e+18', '')
+    ('a, b', 'one \\| two', '1e+18', '')
     """
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))

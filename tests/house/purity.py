@@ -12,6 +12,7 @@ HOSTS = {
     "consumers/decisions.py": "looks a decision up, and waits for it",
     "consumers/catalogue.py": "reads the shipped catalogue",
     "consumers/commands.py": "reads the repaired value, and says what was found",
+    "consumers/handing_over.py": "says what the store holds, and reads the clock",
     "consumers/kafka_labels.py": "publishes the labels of silence",
     "consumers/kafka_label_log.py": "the transactional client of the label join",
     "consumers/parts.py": "runs the parts of a process in threads",
