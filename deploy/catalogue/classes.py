@@ -21,13 +21,11 @@ _NAMES: Mapping[str, str] = {
     " features late_ms score probability action reasons reason_codes reason_texts reason_contributions rule_hits"
     " verdict fraud_type kind response_code transaction label change before before_since_ms verdict_of verdict_source"
     " conflicting state reported_at reported_at_ms learning source revision",
-    "sent": "key value headers detail reason_code note text subject arguments",
+    "sent": "key value headers reason_code note text subject arguments",
     "staff": "author key_id control_id",
 }
 _CLASS_OF = {name: personal for personal, names in _NAMES.items() for name in names.split()}
-_OF_PAYMENTS_ALONE = frozenset(
-    ["kind", "state", "change", "source", "revision", "subject", "action", "note", "text", "key", "value"]
-)
+_OF_PAYMENTS_ALONE = frozenset(["kind", "state", "change", "source", "revision", "subject", "action", "note", "text"])
 """Names that say something of a payment in one record, and of a model, a policy or a command in another."""
 
 _UNITS: tuple[tuple[str, str], ...] = (

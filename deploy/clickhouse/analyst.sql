@@ -5,8 +5,8 @@
 --
 -- Users are made without a way in. Give each a secret and hosts of its own:
 --
---     ALTER USER fraud_grafana IDENTIFIED WITH sha256_password BY '...' HOST IP '10.0.0.0/8';
---     CREATE USER ana IDENTIFIED WITH sha256_password BY '...' DEFAULT ROLE fraud_analyst;
+--     ALTER USER fraud_grafana IDENTIFIED WITH sha256_password BY '...' HOST IP '10.0.0.0/8'
+--     CREATE USER ana IDENTIFIED WITH sha256_password BY '...' DEFAULT ROLE fraud_analyst
 CREATE ROLE IF NOT EXISTS fraud_analyst;
 
 -- readonly = 1: no statement that writes, and no setting that is changed, but for the time limit, which Grafana's data

@@ -123,7 +123,7 @@ WHERE $__timeFilter(event_time) AND mode != 'history' AND score IS NOT NULL GROU
         "percentunit",
         "What the model says, on average",
         """
-SELECT $__timeInterval(event_time) AS time, avg(probability) AS probability
+SELECT $__timeInterval(event_time) AS time, avg(probability) AS mean_probability
 FROM v_predictions
 WHERE $__timeFilter(event_time) AND mode != 'history' AND probability IS NOT NULL GROUP BY time ORDER BY time""",
     ),
