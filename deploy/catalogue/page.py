@@ -42,46 +42,64 @@ def _classes(classes: Mapping[str, str]) -> str:
     return "## Classes of personal data\n\n" + _table(("class", "what it is"), classes.items())
 
 
+def _entries(shown: Mapping[str, str], entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table of entries; `shown` maps a key of an entry to the head of its column."""
+    return _table(list(shown.values()), [[entry[key] for key in shown] for entry in entries])
+
+
+_FIELD = {"name": "field", "meaning": "meaning", "type": "type", "unit": "unit", "personal": "personal data"}
+_COLUMN = {**_FIELD, "name": "column"}
+_TOPIC = {
+    "name": "topic",
+    "meaning": "what it holds",
+    "key": "key",
+    "written_by": "written by",
+    "read_by": "read by",
+    "retention": "kept",
+}
+_FEATURE = {
+    "name": "feature",
+    "meaning": "meaning",
+    "unit": "unit",
+    "low": "from",
+    "high": "to",
+    "why": "why",
+    "owner": "owner",
+    "used_by": "used by",
+}
+_STORED = {
+    "name": "name",
+    "kind": "kind",
+    "meaning": "what it holds",
+    "source": "source",
+    "owner": "owner",
+    "retention": "kept",
+    "used_by": "used by",
+}
+
+
 def _topics(topics: Sequence[Mapping[str, Any]]) -> list[str]:
-    head = ("topic", "what it holds", "key", "written by", "read by", "kept")
-    names = ("name", "meaning", "key", "written_by", "read_by", "retention")
-    parts = [
+    told = (
         "## Topics\n\nWho writes and reads are the principals of `schemas/access.py`; who writes a topic owns it.\n\n"
-        + _table(head, [[topic[name] for name in names] for topic in topics])
-    ]
-    head = ("field", "meaning", "type", "unit", "personal data")
-    names = ("name", "meaning", "type", "unit", "personal")
-    parts += [
-        f"### {topic['name']}\n\n" + _table(head, [[field[name] for name in names] for field in topic["fields"]])
-        for topic in topics
-        if topic["fields"]
-    ]
-    return parts
+    )
+    parts = [f"### {topic['name']}\n\n{_entries(_FIELD, topic['fields'])}" for topic in topics if topic["fields"]]
+    return [told + _entries(_TOPIC, topics), *parts]
 
 
 def _features(features: Sequence[Mapping[str, Any]]) -> str:
-    head = ("feature", "meaning", "unit", "from", "to", "why", "owner", "used by")
-    names = ("name", "meaning", "unit", "low", "high", "why", "owner", "used_by")
     return (
         "## Features\n\nWorked out when a payment is decided, stored in `predictions.features` and learned as stored."
         " All are of class `behaviour`\nand kept as their predictions are. `champion` is the model that decides.\n\n"
-        + _table(head, [[feature[name] for name in names] for feature in features])
+        + _entries(_FEATURE, features)
     )
 
 
 def _tables(tables: Sequence[Mapping[str, Any]]) -> list[str]:
-    head = ("name", "kind", "what it holds", "source", "owner", "kept", "used by")
-    names = ("name", "kind", "meaning", "source", "owner", "retention", "used_by")
-    parts = ["## Tables and views\n\n" + _table(head, [[table[name] for name in names] for table in tables])]
-    head = ("column", "meaning", "type", "unit", "personal data")
-    names = ("name", "meaning", "type", "unit", "personal")
+    parts = ["## Tables and views\n\n" + _entries(_STORED, tables)]
     for table in tables:
         source = table["source"][0] if len(table["source"]) == 1 else ""
         told = next((other["columns"] for other in tables if other["name"] == source), None)
-        shown = (
-            f"The columns of `{source}`.\n"
-            if told == table["columns"]
-            else _table(head, [[column[name] for name in names] for column in table["columns"]])
-        )
+        same = told == table["columns"]
+        shown = f"The columns of `{source}`.\n" if same else _entries(_COLUMN, table["columns"])
         parts.append(f"### {table['name']}\n\n{shown}")
     return parts

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, GridPos
 
-from deploy.grafana.boards import Panel
+from deploy.grafana.panel import Panel
 
 SOURCE_TYPE = "grafana-clickhouse-datasource"
 VARIABLE = "datasource"

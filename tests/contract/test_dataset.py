@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
-from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,138 +10,23 @@ import pytest
 from consumers import handing_over
 from consumers.__main__ import _parser
 from consumers.clickhouse_to_parquet import NothingToExportError, PersonalDataError, export
-from consumers.dataset import CENSORED, RANKS, Asked
+from consumers.dataset import CENSORED, Asked
 from consumers.migrations_to_clickhouse import migrate
-from consumers.rows import Record, Row
 from consumers.warehouse import Warehouse, open_warehouse
-from schemas.codec import encode
-from schemas.dead_letter import DeadLetter, Origin
-from schemas.decision import Prediction
-from schemas.fields import DAY_MS, Message
-from schemas.label import SOURCES_BY_RANK, Label, Outcome
-from schemas.sampling import weight_of
+from schemas.fields import DAY_MS
+from schemas.label import Label
 from schemas.settings import Settings
-from tests.contract.warehouse_rows import AT_MS, SINK, insert, label, outcome, prediction
+from tests.contract.frame_oracle import MATURITY_MS, Told, expected, history, predictions_of, refusal_of, store
+from tests.contract.warehouse_rows import AT_MS, SINK, insert, label, prediction
 
 DAYS = 120
 AS_OF_MS = AT_MS + 60 * DAY_MS
-MATURITY_MS = 30 * DAY_MS
 ASKED = Asked(AT_MS, AT_MS + DAYS * DAY_MS, AS_OF_MS, MATURITY_MS, 3)
 PLANTED = {
     "a card number": "4111 1111 1111 1111",
     "an e-mail address": "ada@example.org",
     "a phone number": "+4930123456",
 }
-
-
-class Told(NamedTuple):
-    """A record, and when it was written to Kafka."""
-
-    table: str
-    message: Message
-    at_ms: int
-    offset: int
-
-    def row(self) -> Row:
-        record = Record(SINK[self.table].topic.name, 2, self.offset, self.at_ms, b"card_a", encode(self.message))
-        made = SINK[self.table].to_row(record)
-        assert isinstance(made, tuple), made
-        return made
-
-
-def history(seed: int) -> list[Told]:
-    """Return payments, and whatever was said of them, in the order of writing."""
-    chance = Random(seed)
-    told: list[tuple[int, str, Message]] = []
-    for number in range(90):
-        paid_ms = AT_MS + chance.randrange(100 * DAY_MS)
-        name = f"tx-{number}"
-        action, mode = chance.choice(("approve", "review", "block")), chance.choice(("normal", "history"))
-        features = {"card_count_1h": number, "merchant_pace": 0.5} | ({"card_amount_rank": 0.25} if number % 2 else {})
-        made = prediction(name, event_time_ms=paid_ms, action=action, mode=mode, features=features)
-        told += [(paid_ms + again * DAY_MS, "predictions", made) for again in range(chance.choice((1, 1, 2)))]
-        for _ in range(chance.choice((0, 0, 1, 3))):
-            reported_ms = paid_ms + chance.randrange(60 * DAY_MS)
-            said = label(
-                chance.randrange(3),
-                transaction_id=name,
-                occurred_at_ms=paid_ms + chance.choice((0, 1, -60_000)),
-                reported_at_ms=reported_ms,
-                source=chance.choice(SOURCES_BY_RANK),
-                verdict=chance.choice(("fraud", "legitimate", "service_dispute", "withdrawn")),
-            )
-            told.append((reported_ms + chance.choice((-DAY_MS, 5, DAY_MS)), "labels", said))
-        if chance.random() < 0.4:
-            kind = chance.choice(("authorised", "reversed", "declined_by_issuer"))
-            at_ms = paid_ms + chance.randrange(40 * DAY_MS)
-            told.append((at_ms, "outcomes", outcome(transaction_id=name, kind=kind, occurred_at_ms=at_ms)))
-    told.sort(key=lambda each: each[0])
-    return [Told(table, message, at_ms, offset) for offset, (at_ms, table, message) in enumerate(told)]
-
-
-def refusal_of(told: Told) -> Row:
-    origin = Origin(
-        topic="payments.labels.v1", partition=2, offset=told.offset, timestamp_ms=told.at_ms, key=b"k", value=b"{}"
-    )
-    letter = DeadLetter(origin=origin, stage="card", reason="from_the_future", detail="")
-    key, value, headers = letter.to_record()
-    made = SINK["dead_letters"].to_row(Record("d", 0, told.offset, told.at_ms, key, value, tuple(headers)))
-    assert isinstance(made, tuple)
-    return made
-
-
-def store(warehouse: Warehouse, told: list[Told]) -> None:
-    for table in ("predictions", "labels", "outcomes"):
-        if rows := [each.row() for each in told if each.table == table]:
-            insert(warehouse, table, *rows)
-
-
-def predictions_of(told: list[Told]) -> list[Prediction]:
-    return [each.message for each in told if isinstance(each.message, Prediction)]
-
-
-def expected(told: list[Told], refused: set[int], as_of_ms: int) -> dict[str, tuple[Any, ...]]:
-    """Return label, source, weight and what censors it of each payment, read record by record."""
-    known = [each for each in told if each.at_ms <= as_of_ms]
-    found: dict[str, tuple[Any, ...]] = {}
-    for paid in predictions_of(known):
-        name, at_ms = paid.transaction.transaction_id, paid.transaction.event_time_ms
-        latest: dict[str, Label] = {}
-        for each in known:
-            said = each.message
-            if not isinstance(said, Label) or said.transaction_id != name or each.offset in refused:
-                continue
-            before = latest.get(said.source)
-            if said.reported_at_ms <= as_of_ms and (before is None or said.revision > before.revision):
-                latest[said.source] = said
-        standing = [said for said in latest.values() if said.verdict != "withdrawn"]
-
-        def rank(said: Label) -> tuple[int, int]:
-            own = RANKS.index(said.source)
-            return (1 if said.verdict == "service_dispute" else own, own)
-
-        counting = max(standing, key=rank, default=None)
-        failed = any(
-            isinstance(each.message, Outcome)
-            and each.message.transaction_id == name
-            and each.message.kind in {"reversed", "declined_by_issuer"}
-            and each.message.occurred_at_ms <= at_ms + 30 * DAY_MS
-            for each in known
-        )
-        verdict = counting.verdict if counting else ""
-        reasons = (
-            (verdict in {"fraud", "legitimate"}, ""),
-            (verdict == "service_dispute", "service_dispute"),
-            (paid.action == "block" and paid.mode != "history", "blocked"),
-            (failed, "not_paid"),
-            (at_ms > as_of_ms - MATURITY_MS, "immature"),
-            (True, "silent"),
-        )
-        censored = next(reason for holds, reason in reasons if holds)
-        truth = {"fraud": 1, "legitimate": 0}.get(verdict)
-        weight = None if truth is None or counting is None else weight_of(counting, 3) or 0.0
-        found[name] = (truth, counting.source if counting else "", weight, censored)
-    return found
 
 
 @pytest.fixture(scope="module")
