@@ -12,6 +12,8 @@ from deploy.grafana.panel import Panel
 
 SOURCE_TYPE = "grafana-clickhouse-datasource"
 VARIABLE = "datasource"
+PLUGIN_VERSION = "4.0.0"
+"""Whose form the queries have: without one the data source takes them for those of version 3."""
 SOURCE_UID = f"${{{VARIABLE}}}"
 WIDTH, HEIGHT, COLUMNS = 12, 8, 2
 BUILDERS = {"timeseries": timeseries.Panel, "stat": stat.Panel, "table": table.Panel}
@@ -34,6 +36,7 @@ class SqlQuery:
             "datasource": {"type": SOURCE_TYPE, "uid": SOURCE_UID},
             "editorType": "sql",
             "format": 0 if self._over_time else 1,
+            "pluginVersion": PLUGIN_VERSION,
             "queryType": "timeseries" if self._over_time else "table",
             "rawSql": self._sql,
             "refId": "A",
