@@ -1,7 +1,7 @@
 """`python -m consumers`: sink, label join, monitors and page in one process or apart, and looks into store and Kafka.
 
-The embedded store belongs to one process at a time, so there `run` is the one to run; `query` and `export` read it when
-that has ended.
+The embedded store belongs to one process at a time, so there `run` is the one to run; `query`, `export` and `features`
+read it when that has ended.
 """
 
 import argparse
@@ -13,19 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from consumers import commands
-from consumers.clickhouse_to_parquet import export
+from consumers import commands, handing_over
+from consumers.clickhouse_to_parquet import NothingToExportError, PersonalDataError
 from consumers.kafka_scan import ScanError
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
 from consumers.parts import PartFailedError, Parts, join_of, monitors_of, page_of, silence_of, sink_of, webhook_of
 from consumers.predictions_to_hours import PredictionsToHours
 from consumers.rows import SINKS
-from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse, query_frame
+from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse
 from schemas.connection import said
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import ALERTS, DEAD_LETTERS, LABELS, LABELS_WAITING, TRAINING
@@ -41,6 +40,8 @@ RUN_IDLE_MS_MIN = 2_000
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0 done, 1 refused, 2 wrong usage."""
     flags = _parser().parse_args(arguments)
+    if flags.command == "catalogue":
+        return handing_over.print_catalogue(flags)
     settings = settings_or_exit()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stop = _stop_on_signals() if flags.command in _SERVICES else threading.Event()
@@ -52,11 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return _SERVICES[flags.command](settings, warehouse, flags, stop)
             if flags.command == "migrate":
                 return _migrate(warehouse, dry_run=flags.dry_run)
-            if flags.command == "query":
-                return _query(warehouse, flags.sql, as_json=flags.json)
-            rows = export(warehouse, flags.table, flags.file)
-            sys.stdout.write(f"{rows} rows of {flags.table} in {flags.file}\n")
-            return 0
+            return handing_over.ON_STORE[flags.command](settings, warehouse, flags)
     except _TOLD as error:
         sys.stderr.write(f"{said(error)}\n")
         return 1
@@ -88,12 +85,7 @@ def _parser() -> argparse.ArgumentParser:
             service.add_argument("--page-port", type=int, default=PAGE_PORT, metavar="PORT", help=f"{PAGE_PORT}")
     migrations = subparsers.add_parser("migrate", help="create or change the tables")
     migrations.add_argument("--dry-run", action="store_true", help="print the SQL that would run")
-    query = subparsers.add_parser("query", help="read something; the embedded store must not be in use")
-    query.add_argument("sql", metavar="SQL")
-    query.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parquet = subparsers.add_parser("export", help="write a view to a Parquet file")
-    parquet.add_argument("table", choices=[*(sink.view for sink in SINKS), "v_verdicts", "v_labelled"])
-    parquet.add_argument("file", type=Path, metavar="FILE")
+    handing_over.add_commands(subparsers)
     commands.add_commands(subparsers)
     return parser
 
@@ -251,17 +243,6 @@ def _migrate(warehouse: Warehouse, *, dry_run: bool) -> int:
     return 0
 
 
-def _query(warehouse: Warehouse, sql: str, *, as_json: bool) -> int:
-    if not as_json:
-        sys.stdout.write(query_frame(warehouse, sql).to_string(index=False) + "\n")
-        return 0
-    columns = warehouse.query_columns(sql)
-    for values in zip(*columns.values(), strict=True):
-        row = dict(zip(columns, values, strict=True))
-        sys.stdout.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
-    return 0
-
-
 _OF_KAFKA = ("dead-letters", "decision")
 _TOLD = (
     WarehouseError,
@@ -271,6 +252,8 @@ _TOLD = (
     PartFailedError,
     ReplayError,
     ScanError,
+    PersonalDataError,
+    NothingToExportError,
 )
 """What is told in one line."""
 

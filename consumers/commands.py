@@ -6,13 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.decisions import WITHIN_MS, decision_of
+from consumers.handing_over import time_ms
 from consumers.letters import Asked, Letter, fields_of, page, table, whole_fields_of
 from consumers.letters_to_topics import LettersToTopics, letter_at, letters, markers
 from consumers.replay import Landing, Refusal, Repair, landing_of
@@ -59,14 +59,8 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="such as invalid or core_exception")
     parser.add_argument("--stage", help="card, merchant, label-join or learning")
     parser.add_argument("--topic", help="that they came from")
-    parser.add_argument("--since", type=_time_ms, metavar="TIME", help="sent at this time or later; ISO 8601, UTC")
-    parser.add_argument("--until", type=_time_ms, metavar="TIME", help="sent before this time")
-
-
-def _time_ms(text: str) -> int:
-    """Return an ISO 8601 time in ms; one without an offset is UTC. Raises ValueError, which the parser explains."""
-    at = datetime.fromisoformat(text)
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
+    parser.add_argument("--since", type=time_ms, metavar="TIME", help="sent at this time or later; ISO 8601, UTC")
+    parser.add_argument("--until", type=time_ms, metavar="TIME", help="sent before this time")
 
 
 def _identifier(text: str) -> str:

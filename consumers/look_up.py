@@ -21,6 +21,19 @@ WHERE event_time >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
 """
 """Its columns are card, id and the fields of `Stored`. The times bound which partitions are read: they are weeks."""
 
+NEWEST = """
+SELECT transaction_id, card, merchant, toUnixTimestamp64Milli(event_time) AS event_time_ms, features, code_version,
+    record_partition, record_offset
+FROM predictions
+WHERE {of:Identifier} = {key:String}
+    AND event_time <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+    AND decided_at <= fromUnixTimestamp64Milli({as_of_ms:Int64}, 'UTC')
+ORDER BY predictions.event_time DESC, record_offset
+LIMIT 1
+"""
+"""The newest payment of a card or merchant that was attempted, and decided, at a time or before. A payment dated ahead
+of its decision is not taken before its own time has come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

@@ -174,7 +174,7 @@ class Replayed(Message):
     offset: Annotated[int, Field(ge=0, description="Of the dead letter.")]
     topic: str = Field(description="Where the record went: the topic that it had come from.")
     author: Identifier = Field(description="Who replayed it.")
-    replayed_at_ms: TimeMs
+    replayed_at_ms: TimeMs = Field(description="When it was replayed.")
     repaired: bool = Field(description="Whether its key or its value was given anew.")
     value_sha256: str = Field(description="Of the value that was written, in hex.")
 

@@ -15,9 +15,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 class Reason(Message):
     """Why: a stable code for machines, a sentence for people, and what it added to the score (log-odds), if known."""
 
-    code: str
-    text: Text
-    contribution: float | None = None
+    code: str = Field(description="Stable: a rule's name, a feature, or what failed.")
+    text: Text = Field(description="A sentence for people.")
+    contribution: float | None = Field(default=None, description="What it added to the log-odds, if known.")
 
 
 class Profiled(Message):
@@ -26,8 +26,8 @@ class Profiled(Message):
     Exactly one of `transaction` and `label` is given.
     """
 
-    transaction: Transaction | None = None
-    label: Label | None = None
+    transaction: Transaction | None = Field(default=None, description="The payment, as it was sent.")
+    label: Label | None = Field(default=None, description="What was said of a payment, as it was sent.")
     change: VerdictChange | None = Field(
         default=None, description="Given where the label changed the verdict that counts: others change nothing."
     )
@@ -48,7 +48,7 @@ class Prediction(Message):
     In mode `history` it is what would have been decided: nobody was answered.
     """
 
-    transaction: Transaction
+    transaction: Transaction = Field(description="The payment, as it was sent.")
     features: Features
     late_ms: Annotated[int, Field(ge=0)] = Field(
         default=0, description="How far behind the newest event of its merchant this one was, in event time."
@@ -64,7 +64,7 @@ class Prediction(Message):
     propensity: Probability = Field(default=1.0, description="Probability with which this action was drawn.")
     mode: Mode
     action: Action
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[Reason, ...] = Field(default=(), description="Most important first.")
 
 
 class Decision(Message):
@@ -79,7 +79,7 @@ class Decision(Message):
     mode: Mode
     score: Score | None = None
     probability: Probability | None = None
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[Reason, ...] = Field(default=(), description="Most important first.")
     model_version: str | None = None
     policy_version: str
     event_time_ms: TimeMs | None = Field(default=None, description="The transaction's own time.")

@@ -72,18 +72,18 @@ class ModelVersion(Message):
 class PolicyRule(Message):
     """One hard rule: a named condition over a feature, and the action it asks for."""
 
-    name: Identifier
-    feature: str
-    at_least: int | float
-    action: Literal["approve", "step_up", "review", "block"]
-    text: Text
+    name: Identifier = Field(description="Stands in rule_hits and as the reason's code.")
+    feature: str = Field(description="Whose value is compared; absent: the rule does not hold.")
+    at_least: int | float = Field(description="Smallest value at which it holds.")
+    action: Literal["approve", "step_up", "review", "block"] = Field(description="What it asks for.")
+    text: Text = Field(description="What is told to people.")
 
 
 class Threshold(Message):
     """What is done from a score on."""
 
-    at_least_score: Annotated[int, Field(ge=0, le=1000)]
-    action: Literal["step_up", "review", "block"]
+    at_least_score: Annotated[int, Field(ge=0, le=1000)] = Field(description="Smallest score at which it holds.")
+    action: Literal["step_up", "review", "block"] = Field(description="What is done from there on.")
 
 
 class ScoreMap(Message):
@@ -92,15 +92,19 @@ class ScoreMap(Message):
     600 stands for the probability at which acting starts to pay.
     """
 
-    acting_pays_at_probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    points_to_double_the_odds: Annotated[float, Field(gt=0, le=400)] = 50.0
+    acting_pays_at_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="Probability of fraud that has score 600."
+    )
+    points_to_double_the_odds: Annotated[float, Field(gt=0, le=400)] = Field(
+        default=50.0, description="So many points more double the odds."
+    )
 
 
 class ModelNeeds(Message):
     """What a model must have learned before it may decide; until then rules decide alone."""
 
-    records: Annotated[int, Field(ge=0)] = 500
-    frauds: Annotated[int, Field(ge=0)] = 30
+    records: Annotated[int, Field(ge=0)] = Field(default=500, description="Training records learned, at least.")
+    frauds: Annotated[int, Field(ge=0)] = Field(default=30, description="How many of them were fraud, at least.")
 
 
 class PolicyVersion(Message):
@@ -108,11 +112,11 @@ class PolicyVersion(Message):
 
     version: Identifier
     author: Identifier
-    note: Text = ""
-    rules: tuple[PolicyRule, ...] = ()
-    thresholds: tuple[Threshold, ...] = ()
-    score_map: ScoreMap = ScoreMap()
-    model_needs: ModelNeeds = ModelNeeds()
+    note: Text = Field(default="", description="Why it was published.")
+    rules: tuple[PolicyRule, ...] = Field(default=(), description="Hard rules: the most severe that holds is taken.")
+    thresholds: tuple[Threshold, ...] = Field(default=(), description="What is done from which score on.")
+    score_map: ScoreMap = Field(default=ScoreMap(), description="How log-odds become a score.")
+    model_needs: ModelNeeds = Field(default=ModelNeeds(), description="When a model may decide.")
 
 
 class RateTable(Message):
@@ -120,8 +124,8 @@ class RateTable(Message):
 
     version: Identifier
     author: Identifier
-    note: Text = ""
-    base: CurrencyCode
+    note: Text = Field(default="", description="Why it was published.")
+    base: CurrencyCode = Field(description="Amounts in features are in it.")
     units_per_base: dict[CurrencyCode, Annotated[float, Field(gt=0, le=1e12)]] = Field(
         description="ISO 4217 code -> major units of it for one major unit of the base."
     )
@@ -134,7 +138,7 @@ class Progress(Message):
     words about a task the largest is right.
     """
 
-    worker: Identifier
+    worker: Identifier = Field(description="Whose tasks these are.")
     watermarks_ms: dict[str, int] = Field(
         description="Task -> event time before which it writes nothing more, late events apart."
     )

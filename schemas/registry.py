@@ -35,13 +35,13 @@ class Control(Message):
         "promote", "roll_back", "follow", "rebuild", "publish_policy", "list_entity", "replay_dead_letter", "stop"
     ]
     arguments: dict[str, str] = Field(default_factory=dict)
-    issued_at_ms: TimeMs
+    issued_at_ms: TimeMs = Field(description="When it was given.")
 
 
 class Alias(Message):
     """Which model a name stands for, and how far the commands were carried out: the registry's whole state."""
 
-    name: Identifier
+    name: Identifier = Field(description="Such as champion.")
     version: Identifier | None = Field(default=None, description="Snapshot in force; none where none was cut yet.")
     newest: Identifier | None = Field(default=None, description="Last snapshot that was cut, in force or not.")
     model_offset: Annotated[int, Field(ge=0)] | None = Field(
@@ -91,11 +91,11 @@ class Alert(Message):
         description="What it is about: a record as topic:partition:offset, a model, a feature, a source of labels."
     )
     text: Text
-    at_ms: TimeMs
-    state: Literal["firing", "cleared"] | None = None
+    at_ms: TimeMs = Field(description="When it happened.")
+    state: Literal["firing", "cleared"] | None = Field(default=None, description="Of a monitor's.")
     fired_at_ms: TimeMs | None = Field(default=None, description="When it began to fire: the same in both records.")
     value: float | None = Field(default=None, description="What was measured.")
     bound: float | None = Field(default=None, description="What it was measured against.")
-    cause: Cause | None = None
+    cause: Cause | None = Field(default=None, description="What most likely lies behind it.")
     action: Literal["retrain"] | None = Field(default=None, description="What is to be started, where anything is.")
     runbook: str | None = Field(default=None, max_length=200, description="Where it says what to do.")

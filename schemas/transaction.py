@@ -35,18 +35,20 @@ class Transaction(Message):
 
     transaction_id: Identifier
     card: CardToken = Field(description="Stands for the card number (DE 2). The record's key.")
-    merchant: MerchantToken = Field(description="DE 42.")
-    amount_minor: AmountMinor = Field(description="DE 4, in minor units.")
-    currency: CurrencyCode = Field(description="DE 49, alphabetic.")
+    merchant: MerchantToken = Field(description="Token of the merchant (DE 42).")
+    amount_minor: AmountMinor = Field(description="Amount in minor units of the currency (DE 4).")
+    currency: CurrencyCode = Field(description="ISO 4217 alphabetic code (DE 49).")
     event_time_ms: TimeMs = Field(description="When the payment was attempted (DE 7).")
     customer: CustomerToken | None = None
     terminal: TerminalToken | None = Field(default=None, description="Point of sale of the merchant (DE 41).")
     utc_offset_minutes: Annotated[int, Field(ge=-840, le=840)] | None = Field(
         default=None, description="Local time of the payment minus UTC."
     )
-    mcc: Annotated[str, StringConstraints(pattern=r"^\d{4}$")] | None = Field(default=None, description="DE 18.")
+    mcc: Annotated[str, StringConstraints(pattern=r"^\d{4}$")] | None = Field(
+        default=None, description="Merchant category code, ISO 18245 (DE 18)."
+    )
     channel: Channel = "unknown"
-    entry_mode: EntryMode = Field(default="unknown", description="DE 22.")
+    entry_mode: EntryMode = Field(default="unknown", description="How the card was read (DE 22).")
     bin: Annotated[str, StringConstraints(pattern=r"^\d{6,8}$")] | None = Field(
         default=None, description="Issuer identification number: the first 6 to 8 digits, never more."
     )

@@ -80,6 +80,13 @@ def xgboost() -> None:
         cannot_run("xgboost is not installed: run deploy/setup")
 
 
+@pytest.fixture(scope="session")
+def grafana_sdk() -> None:
+    """What only the making of dashboards needs: the extra `dev` has it."""
+    if find_spec("grafana_foundation_sdk") is None:
+        cannot_run("grafana-foundation-sdk is not installed: run deploy/setup")
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A name before topics, groups and transactional ids that no other test has."""

@@ -13,8 +13,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from consumers.drift import drift
 from schemas.fields import DAY_MS
-from tests.contract.views_data import AT_MS, FROM_MS, KNOWN_MS, truth
+from tests.contract.views_data import FROM_MS, KNOWN_MS, truth
 from tests.contract.views_told import DECLINE_COST, PARAMETER, REVIEW_COST, SILENCE, SQL_OF, Told, at, call
+from tests.contract.warehouse_rows import AT_MS
 
 VIEW = re.compile(r"^CREATE OR REPLACE VIEW (v_\w+)\n\((.*?)\n\)\nAS ", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    (\w+) [^\n]*?(?:\n        )?COMMENT '[^']+(?:''[^']*)*',?$", re.MULTILINE)
@@ -123,7 +124,8 @@ def test_drift_is_that_of_numpy_and_scipy(told: Told) -> None:
 def _cells(numbers: "np.ndarray[Any, np.dtype[np.float64]]") -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Return the numbers without what is behind the first eight bits of their fractions."""
     fraction, exponent = np.frexp(numbers)
-    return np.ldexp(np.trunc(fraction * 512) / 512, exponent)
+    cells: np.ndarray[Any, np.dtype[np.float64]] = np.ldexp(np.trunc(fraction * 512) / 512, exponent)
+    return cells
 
 
 def test_an_hour_is_built_again_where_a_payment_came_late_and_counts_none_twice(told: Told) -> None:

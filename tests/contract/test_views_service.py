@@ -8,9 +8,9 @@ import pytest
 
 from schemas.fields import DAY_MS, HOUR_MS
 from schemas.label import Label
-from tests.contract.views_data import AT_MS, FROM_MS, KNOWN_MS, TO_MS, verdicts_known
+from tests.contract.views_data import FROM_MS, KNOWN_MS, TO_MS, verdicts_known
 from tests.contract.views_told import Told, at
-from tests.contract.warehouse_rows import audit, insert, row
+from tests.contract.warehouse_rows import AT_MS, audit, insert, row
 
 DECIDED_MS = AT_MS + 5
 """When every prediction of these tests was written."""
@@ -72,7 +72,8 @@ def test_merchants_are_counted_as_schemes_count_them(told: Told) -> None:
             reports[merchant, source, min(said)[3]] += 1
     found = told.read("v_merchant_fraud")
     assert found.month.nunique() == 1
-    for merchant, of in told.truth.groupby("merchant"):
+    for name_of, of in told.truth.groupby("merchant"):
+        merchant = str(name_of)
         row_of = found[found.merchant == merchant].iloc[0]
         approved = of.action != "block"
         fraud_minor = of.minor[approved & (of.verdict == "fraud")].sum()

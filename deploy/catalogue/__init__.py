@@ -1,0 +1,1 @@
+"""Everything that is sent, remembered and stored, in one catalogue made from the contracts themselves."""
