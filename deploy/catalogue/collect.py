@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from consumers.migrations_to_clickhouse import shipped_migrations
 from consumers.rows import SINKS
 from consumers.warehouse import Warehouse
 from deploy.catalogue.classes import CLASSES, class_of, unit_of
+from deploy.catalogue.declared import declared
 from schemas.access import TABLE
 from schemas.features import meaning_of
 from schemas.fields import DAY_MS, HOUR_MS, Message
@@ -41,7 +43,7 @@ ORDER BY table, position
 
 def catalogue(warehouse: Warehouse, policy: PolicyVersion) -> Entry:
     """Return the whole catalogue; the store is one with all migrations applied, empty or not."""
-    described = warehouse.query_columns(COLUMNS)
+    described = _described(warehouse)
     comments: dict[str, dict[str, str]] = {}
     for table, name, comment in zip(described["table"], described["name"], described["comment"], strict=True):
         comments.setdefault(table, {})[name] = comment
@@ -51,6 +53,17 @@ def catalogue(warehouse: Warehouse, policy: PolicyVersion) -> Entry:
         "features": _features(policy),
         "tables": _tables(warehouse, described, comments),
     }
+
+
+def _described(warehouse: Warehouse) -> dict[str, list[Any]]:
+    """Return table, name, type and comment of every column."""
+    described = {name: [*values] for name, values in warehouse.query_columns(COLUMNS).items()}
+    known = set(described["table"])
+    for column in declared([migration.sql for migration in shipped_migrations()]):
+        if column.table not in known:
+            for name, value in column._asdict().items():
+                described[name].append(value)
+    return described
 
 
 def _retention(topic: Topic) -> str:
