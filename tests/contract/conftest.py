@@ -19,7 +19,7 @@ def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     opened = open_warehouse(Settings(data_dir=tmp_path_factory.mktemp("views")))
     migrate(opened)
