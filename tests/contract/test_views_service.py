@@ -8,9 +8,9 @@ import pytest
 
 from schemas.fields import DAY_MS, HOUR_MS
 from schemas.label import Label
-from tests.contract.views_data import AT_MS, FROM_MS, KNOWN_MS, TO_MS, verdicts_known
+from tests.contract.views_data import FROM_MS, KNOWN_MS, TO_MS, verdicts_known
 from tests.contract.views_told import Told, at
-from tests.contract.warehouse_rows import audit, insert, row
+from tests.contract.warehouse_rows import AT_MS, audit, insert, row
 
 DECIDED_MS = AT_MS + 5
 """When every prediction of these tests was written."""
@@ -67,9 +67,9 @@ def test_merchants_are_counted_as_schemes_count_them(told: Told) -> None:
         name = (each.card, each.transaction_id, each.merchant, each.source)
         first[name].append((each.revision, offset, each.reported_at_ms, each.verdict))
     reports: Counter[tuple[str, str, str]] = Counter()
-    for (_, _, merchant, source), said in first.items():
+    for (_, _, shop, source), said in first.items():
         if FROM_MS <= min(word[2] for word in said) < TO_MS:
-            reports[merchant, source, min(said)[3]] += 1
+            reports[shop, source, min(said)[3]] += 1
     found = told.read("v_merchant_fraud")
     assert found.month.nunique() == 1
     for merchant, of in told.truth.groupby("merchant"):

@@ -9,7 +9,7 @@ import pandas as pd
 from consumers.rows import Row
 from consumers.warehouse import Warehouse
 from schemas.decision import Prediction
-from schemas.fields import DAY_MS, HOUR_MS
+from schemas.fields import DAY_MS, HOUR_MS, Action
 from schemas.label import SOURCES_BY_RANK, Label, Outcome
 from schemas.transaction import Transaction
 from tests.contract.warehouse_rows import AT_MS, insert, label, outcome, row
@@ -20,7 +20,7 @@ SPAN_MS = 2 * DAY_MS
 FROM_MS, TO_MS = AT_MS, AT_MS + SPAN_MS
 KNOWN_MS = AT_MS + 20 * DAY_MS
 BATCH = 150
-ACTIONS = ("approve", "approve", "approve", "step_up", "review", "block")
+ACTIONS: tuple[Action, ...] = ("approve", "approve", "approve", "step_up", "review", "block")
 VERDICTS = ("fraud", "legitimate", "service_dispute", "withdrawn")
 
 Message = Prediction | Label | Outcome
