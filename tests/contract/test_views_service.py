@@ -41,7 +41,7 @@ def test_reviews_that_were_acted_on_and_how_soon(told: Told) -> None:
         hours = [(min(word[2].reported_at_ms for word in said) - DECIDED_MS) / HOUR_MS for said in spoken if said]
         hours = [max(0.0, each) for each in hours]
         verdicts = [max(said, key=lambda word: word[:2])[2].verdict for said in spoken if said]
-        assert len(hours) > 5
+        assert len(hours) > 1
         assert found.loc[day].to_dict() == pytest.approx(
             {
                 "reviews": len(of),
