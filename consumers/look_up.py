@@ -19,7 +19,7 @@ WHERE event_time >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
     AND event_time <= fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
     AND (card, transaction_id) IN (SELECT arrayJoin(arrayZip({cards:Array(String)}, {ids:Array(String)})))
 """
-"""Its columns are card, id and the fields of `Stored`. The times bound which partitions are read: they are weeks."""
+"""Its columns are card, id and the fields of `Stored`. The times bound what is read: rows lie by hour."""
 
 NEWEST = """
 SELECT transaction_id, card, merchant, toUnixTimestamp64Milli(event_time) AS event_time_ms, features, code_version,

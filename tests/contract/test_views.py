@@ -38,7 +38,7 @@ def test_every_column_of_every_view_is_explained(told: Told, view: str) -> None:
 def test_the_truth_is_that_of_a_plain_reading_after_repeats_in_any_order(told: Told) -> None:
     """Law: each payment that was answered, once, with the verdict that counted at the time that is looked at."""
     for known_ms in (KNOWN_MS, AT_MS + 3 * DAY_MS):
-        wanted = truth(told.payments, told.labels, known_ms).set_index("transaction_id").sort_index()
+        wanted: Any = truth(told.payments, told.labels, known_ms).set_index("transaction_id").sort_index()
         found = told.read("v_truth", known_at=at(known_ms)).set_index("transaction_id").sort_index()
         assert found.index.to_list() == wanted.index.to_list()
         for column in ("card", "merchant", "verdict", "source", "action", "model_version", "issuer_country"):
@@ -121,7 +121,7 @@ def test_drift_is_that_of_numpy_and_scipy(told: Told) -> None:
         assert row.reference_mean == pytest.approx(np.mean(present[0]), rel=1e-9)
 
 
-def _cells(numbers: "np.ndarray[Any, np.dtype[np.float64]]") -> "np.ndarray[Any, np.dtype[np.float64]]":
+def _cells(numbers: Any) -> Any:
     """Return the numbers without what is behind the first eight bits of their fractions."""
     fraction, exponent = np.frexp(numbers)
     cells: np.ndarray[Any, np.dtype[np.float64]] = np.ldexp(np.trunc(fraction * 512) / 512, exponent)
@@ -161,7 +161,7 @@ def test_quality_is_that_of_scikit_learn(told: Told) -> None:
         assert row.to_dict() == pytest.approx(wanted, rel=1e-9)
 
 
-def _card_precision(day: pd.DataFrame) -> float:
+def _card_precision(day: Any) -> float:
     cards = day.assign(fraud=day.verdict == "fraud").groupby("card").agg({"probability": "max", "fraud": "max"})
     riskiest = cards.reset_index().sort_values(["probability", "card"], ascending=[False, True]).head(100)
     return float(riskiest.fraud.sum() / 100)

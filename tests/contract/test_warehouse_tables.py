@@ -95,7 +95,7 @@ def test_what_an_insert_does_beside_is_harmless_twice(warehouse: Warehouse) -> N
     """Law: a materialised view only marks, in a table where a repeat takes the place of what was there."""
     asked = "SELECT name, as_select, engine FROM system.tables WHERE database = currentDatabase()"
     listed = query_frame(warehouse, asked).set_index("name")
-    assert set(listed.index[listed["engine"] == "MaterializedView"]) == set(MARKS)
+    assert set(listed[listed["engine"] == "MaterializedView"].index) == set(MARKS)
     for name, target in MARKS.items():
         assert listed.loc[target, "engine"] == "ReplacingMergeTree"
         assert not re.search(r"\b(sum|count|GROUP BY)\b", str(listed.loc[name, "as_select"]))

@@ -6,6 +6,7 @@ from random import Random
 
 import pandas as pd
 
+from consumers.rows import Row
 from consumers.warehouse import Warehouse
 from schemas.decision import Prediction
 from schemas.fields import DAY_MS, HOUR_MS, Action
@@ -109,7 +110,7 @@ def outcomes(chance: Random, paid: Sequence[Prediction]) -> list[Outcome]:
 
 def store(warehouse: Warehouse, chance: Random, told: Mapping[str, Sequence[Message]]) -> None:
     """Insert everything at least once, batches repeated and in any order, as a sink that is killed often would."""
-    batches = []
+    batches: list[tuple[str, list[Row]]] = []
     for table, messages in told.items():
         rows = [row(table, each, offset=offset) for offset, each in enumerate(messages)]
         cuts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-import pandas as pd
-
 from consumers.migrations_to_clickhouse import shipped_migrations
 from consumers.predictions_to_hours import PredictionsToHours
 from consumers.warehouse import Warehouse, query_frame
@@ -73,7 +71,7 @@ class Told:
         self.labels = labels(chance, self.payments)
         self.outcomes = outcomes(chance, self.payments)
         store(warehouse, chance, {"predictions": self.payments, "labels": self.labels, "outcomes": self.outcomes})
-        self.truth = truth(self.payments, self.labels)
+        self.truth: Any = truth(self.payments, self.labels)
         self.build()
 
     def build(self) -> None:
@@ -82,6 +80,6 @@ class Told:
         while hours.step() and hours.counters.hours_built < HOURS:
             pass
 
-    def read(self, view: str, **chosen: Any) -> pd.DataFrame:
-        """Return all that a view says."""
+    def read(self, view: str, **chosen: Any) -> Any:
+        """Return all that a view says, as a frame."""
         return query_frame(self.warehouse, f"SELECT * FROM {call(view, **chosen)}")  # noqa: S608
