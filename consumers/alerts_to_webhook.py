@@ -28,8 +28,10 @@ RETRY_AFTER_S_MAX = 20
 """Longest wait that a receiver may ask for: a group's member must read every five minutes."""
 RETRIED = (408, 429, 500, 502, 503, 504)
 
-# It logs the path of what it tries again, and in the path of a webhook is its secret.
-logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+# They log the path of what is tried again, and in the path of a webhook is its secret. Each by its own name, because
+# the store's library sets the level of their parent when it is loaded.
+for _name in ("connectionpool", "poolmanager", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").setLevel(logging.CRITICAL)
 
 
 class Reader(Protocol):

@@ -2,6 +2,7 @@
 
 Each change is written once. What fires is read from the topic at the start and after every write that failed, so a
 restart repeats nothing, and an alert that ended meanwhile is cleared. A store or a broker that is down delays a look.
+Of two processes that look the later one writes, and the other rests for a while, in case that one is gone then.
 """
 
 import logging
@@ -20,6 +21,9 @@ from schemas.connection import said
 from schemas.registry import Alert
 
 log = logging.getLogger(__name__)
+
+ROUNDS_AT_REST = 10
+"""Rounds that are left out when another process has taken over."""
 
 
 class Alerts(Protocol):
@@ -57,15 +61,10 @@ class ClickhouseToAlerts:
     board: Board = field(default_factory=Board)
     counters: Counters = field(default_factory=Counters)
     _alerts: Alerts | None = field(init=False, default=None)
+    _resting: int = field(init=False, default=0)
 
     def run(self) -> Counters:
-        """Look until told to stop, first after one interval.
-
-        Raises
-        ------
-        KafkaException
-            Another process has taken over.
-        """
+        """Look until told to stop, first after one interval."""
         try:
             while not self.stop.wait(self.interval_s):
                 self.round()
@@ -76,6 +75,9 @@ class ClickhouseToAlerts:
 
     def round(self) -> None:
         """Let every rule that is due look once."""
+        if self._resting:
+            self._resting -= 1
+            return
         try:
             alerts = self._opened()
             for rule in self.board.due(self.wall_ms()):
@@ -97,8 +99,10 @@ class ClickhouseToAlerts:
                     self._note(alert)
         except (KafkaException, ScanError) as error:
             if isinstance(error, KafkaException) and taken_over(error):
-                raise
-            log.warning("alerts wait for Kafka: %s", said(error))
+                self._resting = ROUNDS_AT_REST
+                log.warning("another process writes alerts: this one rests for %d rounds", ROUNDS_AT_REST)
+            else:
+                log.warning("alerts wait for Kafka: %s", said(error))
             if self._alerts:
                 self._alerts.close()
                 self._alerts = None

@@ -41,7 +41,7 @@ def share_of(count: int, rows: int, counts: Sequence[int], reference_rows: Seque
 
     >>> share = share_of(30, 100, [10, 12, 8, 10], [100, 100, 100, 100])
     >>> round(share.recent, 2), round(share.reference, 2), round(share.z, 1), share.spread
-    (0.3, 0.1, 4.7, 1.0)
+    (0.3, 0.1, 4.6, 1.0)
     """
     total = sum(reference_rows)
     reference = (sum(counts) + 0.5) / (total + 1)

@@ -48,16 +48,16 @@ class Moved(NamedTuple):
 
 
 def features_moved(columns: Columns) -> Finding | None:
-    """Judge the features: `feature_moved`, and `field_broken` where one is missing or constant of late."""
-    return _distributions(columns, "feature_moved", "features")
+    """Judge the features: `feature_moved`, and `field_broken` where one is missing or stuck of late."""
+    return _distributions(columns, "feature_moved", "features", breaks=True)
 
 
 def score_moved(columns: Columns) -> Finding | None:
-    """Judge the score: `score_moved`."""
-    return _distributions(columns, "score_moved", "score")
+    """Judge the score: `score_moved`. It is no sender's field, so one that is stuck has moved."""
+    return _distributions(columns, "score_moved", "score", breaks=False)
 
 
-def _distributions(columns: Columns, fact: Fact, subject: str) -> Finding | None:
+def _distributions(columns: Columns, fact: Fact, subject: str, *, breaks: bool) -> Finding | None:
     counts = {name: at for at, name in enumerate(columns["name"])}
     if "" not in counts:
         return None
@@ -73,6 +73,9 @@ def _distributions(columns: Columns, fact: Fact, subject: str) -> Finding | None
         before = [*columns["reference"][at], before_missing]
         after = [*columns["recent"][at], after_missing]
         moved = _moved(name, before, after, z, PSI_MIN)
+        if not breaks:
+            found.append(moved)
+            continue
         tops = columns["reference_top"][at] / before_rows, columns["recent_top"][at] / after_rows
         spread = columns["reference_distinct"][at] >= DISTINCT_MIN and tops[0] <= RARE_SHARE
         differing = sum(abs(p / before_rows - q / after_rows) for p, q in zip(before, after, strict=True)) / 2
