@@ -42,7 +42,8 @@ def history(seed: int) -> list[Told]:
         action, mode = chance.choice(("approve", "review", "block")), chance.choice(("normal", "history"))
         features = {"card_count_1h": number, "merchant_pace": 0.5} | ({"card_amount_rank": 0.25} if number % 2 else {})
         made = prediction(name, event_time_ms=paid_ms, action=action, mode=mode, features=features)
-        told += [(paid_ms + again * DAY_MS, "predictions", made) for again in range(chance.choice((1, 1, 2)))]
+        decided_ms = paid_ms + chance.choice((5, 10 * DAY_MS))
+        told += [(decided_ms + again * DAY_MS, "predictions", made) for again in range(chance.choice((1, 1, 2)))]
         for _ in range(chance.choice((0, 0, 1, 3))):
             reported_ms = paid_ms + chance.randrange(60 * DAY_MS)
             said = label(
@@ -53,11 +54,12 @@ def history(seed: int) -> list[Told]:
                 source=chance.choice(SOURCES_BY_RANK),
                 verdict=chance.choice(("fraud", "legitimate", "service_dispute", "withdrawn")),
             )
-            told.append((reported_ms + chance.choice((-DAY_MS, 5, DAY_MS)), "labels", said))
+            told.append((reported_ms + chance.choice((-20, 0, 20)) * DAY_MS, "labels", said))
         if chance.random() < 0.4:
             kind = chance.choice(("authorised", "reversed", "declined_by_issuer"))
             at_ms = paid_ms + chance.randrange(40 * DAY_MS)
-            told.append((at_ms, "outcomes", outcome(transaction_id=name, kind=kind, occurred_at_ms=at_ms)))
+            stored_ms = at_ms + chance.choice((5, 20 * DAY_MS))
+            told.append((stored_ms, "outcomes", outcome(transaction_id=name, kind=kind, occurred_at_ms=at_ms)))
     told.sort(key=lambda each: each[0])
     return [Told(table, message, at_ms, offset) for offset, (at_ms, table, message) in enumerate(told)]
 
