@@ -19,7 +19,9 @@ class Control(Message):
 
     control_id: Identifier
     author: Identifier
-    kind: Literal["promote", "roll_back", "follow", "publish_policy", "list_entity", "replay_dead_letter", "stop"]
+    kind: Literal[
+        "promote", "roll_back", "follow", "gate", "publish_policy", "list_entity", "replay_dead_letter", "stop"
+    ]
     arguments: dict[str, str] = Field(default_factory=dict)
     issued_at_ms: TimeMs
 

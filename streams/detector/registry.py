@@ -59,6 +59,7 @@ class Registry:
             "promote": self._promote,
             "roll_back": self._roll_back,
             "follow": self._follow,
+            "gate": self._note,
         }
         self.alias = Alias(name=CHAMPION, mode="follow", sequence=0, controls_next=0)
 
@@ -119,6 +120,11 @@ class Registry:
 
     def _follow(self, control: Control) -> Alias:
         return self._with(self.alias, self.alias.newest, None, mode="follow", changed_by=control)
+
+    def _note(self, control: Control) -> Alias:
+        """Change nothing: what a gate has found is in the command's arguments, and so in its answer."""
+        before = self.alias
+        return self._with(before, before.version, before.model_offset, mode=before.mode, changed_by=control)
 
     def _named(self, control: Control) -> int:
         """Return the place of the snapshot that a command names, checked as every worker will check it."""

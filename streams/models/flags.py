@@ -4,13 +4,14 @@ from typing import Any
 
 LISTED = 20
 WAIT_S = 30.0
+DAYS = 60
 KIND_OF = {"promote": "promote", "rollback": "roll_back", "follow": "follow"}
 """Actions that change what is in force, and what the command is called on the topic."""
 
 
 def add_flags(commands: Any) -> None:
     """Add the command, with its actions, to those of a parser."""
-    parser = commands.add_parser("models", help="the model registry: list, show, export, promote, rollback, follow")
+    parser = commands.add_parser("models", help="the model registry: list, show, export, promote, gate, rollback")
     actions = parser.add_subparsers(dest="action", required=True)
     listing = actions.add_parser("list", help="the last snapshots, and which is in force")
     listing.add_argument("--last", type=int, default=LISTED, metavar="N", help=f"so many (default {LISTED})")
@@ -19,11 +20,15 @@ def add_flags(commands: Any) -> None:
     promote = actions.add_parser("promote", help="put a snapshot in force, and keep it there")
     back = actions.add_parser("rollback", help="put the champion before this one in force again, and keep it there")
     follow = actions.add_parser("follow", help="let each new snapshot come in force, from the newest on")
+    gate = actions.add_parser("gate", help="whether a challenger may take the champion's place; noted in the audit log")
+    gate.add_argument("challenger", metavar="CHALLENGER")
+    gate.add_argument("--days", type=int, default=DAYS, metavar="N", help=f"of labelled payments (default {DAYS})")
+    gate.add_argument("--promote", action="store_true", help="where it passes, put its newest snapshot in force")
     for each in (show, export, promote):
         each.add_argument("version", metavar="VERSION")
     back.add_argument("version", metavar="VERSION", nargs="?", help="an earlier champion (default: the last)")
     export.add_argument("file", metavar="FILE")
-    for each in (promote, back, follow):
+    for each in (promote, back, follow, gate):
         each.add_argument("--wait", type=float, default=WAIT_S, metavar="SECONDS", help="for the answer (default 30)")
-    for each in (listing, show, promote, back, follow):
+    for each in (listing, show, promote, back, follow, gate):
         each.add_argument("--json", action="store_true", help="print one JSON object")

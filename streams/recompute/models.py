@@ -114,6 +114,9 @@ def remake(
             found.compare(MODELS.name, Subject(), record, None)
             continue
         found.libraries.update(model.libraries.items())
+        if model.challenger is not None:
+            found.notes.append(f"model {model.version} is a challenger's: it is taken as it is")
+            continue
         for example in training.up_to(model.training_offset):
             learner.learn(example)
         foreign = model.training_offset < learned_to or not learner.records

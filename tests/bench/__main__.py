@@ -20,6 +20,7 @@ from tests.bench import (
     cold_start,
     delays,
     evaluate,
+    gate,
     hot_merchant,
     live,
     maturity,
@@ -177,6 +178,11 @@ BENCHES: Mapping[str, Bench] = {
             ),
         ),
         lambda flags: _tested(partial(delays.run, variants=flags.only or delays.VARIANTS))(flags),
+    ),
+    "gate": Bench(
+        gate,
+        (("--payments-a-day", {"type": int, "default": gate.PAYMENTS_A_DAY, "metavar": "N"}),),
+        lambda flags: gate.run(payments_a_day=flags.payments_a_day),
     ),
     "maturity": Bench(
         maturity,
