@@ -195,8 +195,8 @@ def test_a_challengers_snapshot_decides_only_by_command() -> None:
     log = _Log()
     log.following.settle()
     champion = Learner()
-    for record in RECORDS[:20]:
-        champion.learn(record)
+    for each in RECORDS[:20]:
+        champion.learn(each)
     first = champion.snapshot(20)
     log.cut(first, 1)
     (left,) = _left()

@@ -21,6 +21,7 @@ from streams.quality.gate import BOUNDS, Rows, Verdict, judge
 from tests.signed import TRUSTED, record_of
 
 PAYMENTS, CARDS = 6_000, 1_500
+EACH = np.arange(PAYMENTS) / PAYMENTS
 RATE = 0.05
 
 
@@ -64,7 +65,8 @@ def test_harm_to_one_segment_refuses_who_is_better_overall() -> None:
     """Law: surely better overall, right in the mean, and duller in one segment of two: refused, and that one named."""
     rare = np.random.default_rng(9).random(PAYMENTS) < 0.2
     champion, challenger = (np.where(at, ROWS.challenger, ROWS.champion) for at in (rare, ~rare))
-    harmful = replace(ROWS, champion=champion, challenger=challenger, columns={"payment_channel": rare * 1.0})
+    columns = {"payment_channel": rare.astype(np.float64)}
+    harmful = replace(ROWS, champion=champion, challenger=challenger, columns=columns)
     verdict = judge(harmful)
     assert verdict.figures["ap_difference_interval"].low > 0
     assert _codes(verdict) == ["segment payment_channel 1"]
@@ -79,8 +81,8 @@ PLANTED: dict[str, tuple[Any, str]] = {
     "losing more": (replace(ROWS, challenger=ROWS.challenger * 8 + 30), "log_loss"),
     "slow": (replace(ROWS, score_us=ROWS.score_us * 100), "too_slow"),
     "slow to learn": (replace(ROWS, learn_us=1e6), "too_slow"),
-    "below rules": (replace(ROWS, rules=ROWS.frauds * 1.0), "below_rules_only"),
-    "below prior": (replace(ROWS, challenger=-3.0 - ROWS.frauds * (1 + np.arange(PAYMENTS) / PAYMENTS)), "below_prior"),
+    "below rules": (replace(ROWS, rules=ROWS.frauds.astype(np.float64)), "below_rules_only"),
+    "below prior": (replace(ROWS, challenger=np.where(ROWS.frauds, -9.0, -3.0) - EACH), "below_prior"),
     "few": (replace(ROWS, frauds=np.zeros(PAYMENTS, np.bool_)), "too_few"),
 }
 
@@ -107,7 +109,12 @@ def test_weights_count_payments() -> None:
     weighed = replace(ROWS, weights=np.where(np.isin(np.arange(PAYMENTS), twice), 2.0, 1.0))
     at = np.concatenate([np.arange(PAYMENTS), twice])
     longer = Rows(
-        *(getattr(ROWS, name)[at] for name in ("frauds", "cards", "weights", "champion", "challenger", "rules")),
+        frauds=ROWS.frauds[at],
+        cards=ROWS.cards[at],
+        weights=ROWS.weights[at],
+        champion=ROWS.champion[at],
+        challenger=ROWS.challenger[at],
+        rules=ROWS.rules[at],
         columns={},
         score_us=ROWS.score_us[at],
         learn_us=0.0,
