@@ -20,7 +20,7 @@ from types import FrameType
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from schemas.codec import decode, encode
-from schemas.connection import connection
+from schemas.connection import connection, said
 from schemas.decision import Prediction
 from schemas.key_files import KeyFileError, signer_of
 from schemas.learning import ModelVersion, TrainingRecord
@@ -32,7 +32,7 @@ from streams.detector.challengers import TABLE, Challenger, OfAnyKind
 from streams.detector.scorer import made_by
 from streams.detector.shadowing import Shadow
 from streams.detector.stage import Record
-from streams.kafka_logs import KafkaLogs, record_of
+from streams.kafka_logs import KafkaLogs, ReadError, record_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ READER = "shadow"
 RECORDS_MAX = 500
 WAIT_S = 0.5
 FLUSH_S = 30.0
+REFUSED = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 TRAINING_LOOK_S = 1.0
 """How often the training log is looked at again once it was read to its end."""
 
@@ -151,6 +152,8 @@ class ShadowRun:
                 (record_of(PREDICTIONS, each) for each in messages), key=lambda each: each.timestamp_ms
             ):
                 self._learn(record.timestamp_ms)
+                if self.stopping:
+                    return  # what was not scored is not committed, and is read again
                 self._score(record)
             if not messages:
                 self._learn(float("inf"))
@@ -227,7 +230,7 @@ def _is_record(message: Message) -> bool:
     error = message.error()
     if error is None:
         return True
-    if error.fatal() or not error.retriable():
+    if error.fatal() or error.code() in REFUSED:
         raise KafkaException(error)
     logger.warning("reading predictions: %s", error)
     return False
@@ -244,17 +247,20 @@ def run(settings: Settings) -> int:
     except (ShadowError, KeyFileError) as error:
         sys.stderr.write(f"shadow: {error}\n")
         return 2
-    with closing(KafkaLogs(settings, READER)) as logs, closing(ShadowRun(settings, shadow, logs, signer)) as going:
-
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            going.stopping = True
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, stop)
-        try:
+    try:
+        with closing(KafkaLogs(settings, READER)) as logs, closing(ShadowRun(settings, shadow, logs, signer)) as going:
+            _stop_on_signals(going)
             going.run()
-        except (KafkaException, ShadowError) as error:
-            sys.stderr.write(f"shadow: {error}\n")
-            return 1
+    except (KafkaException, ReadError, ShadowError) as error:
+        sys.stderr.write(f"shadow: {said(error)}\n")
+        return 1
     sys.stdout.write(json.dumps({**going.counters, "failed": shadow.failed}) + "\n")
     return 0
+
+
+def _stop_on_signals(going: ShadowRun) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        going.stopping = True
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, stop)

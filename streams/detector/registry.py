@@ -121,10 +121,10 @@ class Registry:
     def _follow(self, control: Control) -> Alias:
         return self._with(self.alias, self.alias.newest, None, mode="follow", changed_by=control)
 
-    def _note(self, control: Control) -> Alias:
+    def _note(self, _control: Control) -> Alias:
         """Change nothing: what a gate has found is in the command's arguments, and so in its answer."""
-        before = self.alias
-        return self._with(before, before.version, before.model_offset, mode=before.mode, changed_by=control)
+        # As of no command: workers put what a command names in force unmeasured, and this one names nothing.
+        return self.alias.model_copy(update={"sequence": self.alias.sequence + 1, "changed_by": None})
 
     def _named(self, control: Control) -> int:
         """Return the place of the snapshot that a command names, checked as every worker will check it."""
