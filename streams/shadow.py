@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from types import FrameType
 
@@ -136,28 +136,45 @@ class ShadowRun:
                 "group.id": settings.consumer_group(READER),
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "max.poll.interval.ms": 900_000,
             }
         )
-        self._consumer.subscribe([settings.topic_prefix + PREDICTIONS.name])
+        self._ended = set[int]()
+        self._consumer.subscribe(
+            [settings.topic_prefix + PREDICTIONS.name], on_assign=lambda _consumer, _ours: self._ended.clear()
+        )
         self.counters: Counter[str] = Counter()
         self.stopping = False
 
     def run(self) -> None:
         """Go on until told to stop."""
         while not self.stopping:
-            messages = [each for each in self._consumer.consume(RECORDS_MAX, WAIT_S) if _is_record(each)]
-            for record in sorted(
-                (record_of(PREDICTIONS, each) for each in messages), key=lambda each: each.timestamp_ms
-            ):
+            records = [*self._taken(self._consumer.consume(RECORDS_MAX, WAIT_S))]
+            for record in sorted(records, key=lambda each: each.timestamp_ms):
                 self._learn(record.timestamp_ms)
                 if self.stopping:
                     return  # what was not scored is not committed, and is read again
                 self._score(record)
-            if not messages:
+            # Not before all that was decided is scored: at the start a whole backlog may be on its way.
+            ours = {each.partition for each in self._consumer.assignment()}
+            if ours and ours <= self._ended:
                 self._learn(float("inf"))
             self._settle()
+
+    def _taken(self, messages: Iterable[Message]) -> Iterator[Record]:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._ended.discard(message.partition() or 0)
+                yield record_of(PREDICTIONS, message)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
+                self._ended.add(message.partition() or 0)
+            elif error.fatal() or error.code() in REFUSED:
+                raise KafkaException(error)
+            else:
+                logger.warning("reading predictions: %s", error)
 
     def _learn(self, timestamp_ms: float) -> None:
         for record in self._training.up_to(timestamp_ms):
@@ -224,16 +241,6 @@ class ShadowRun:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
-
-
-def _is_record(message: Message) -> bool:
-    error = message.error()
-    if error is None:
-        return True
-    if error.fatal() or error.code() in REFUSED:
-        raise KafkaException(error)
-    logger.warning("reading predictions: %s", error)
-    return False
 
 
 def run(settings: Settings) -> int:
