@@ -144,7 +144,7 @@ class _Run:
         self.still: Scorer | None = None
         self.nights: list[dict[str, Any]] = []
         self.promoted_on: int | None = None
-        self.grown: list[int] = []
+        self.grown: dict[int, int] = {}
         self._before: bool | None = None
 
     def decide(self, payment: Transaction, *, fraud: bool) -> None:
@@ -171,8 +171,7 @@ class _Run:
 
     def midnight(self, today: int) -> None:
         model = self.challengers["mixture"].snapshot(0)
-        if model.state["grown_at_records"] not in self.grown:
-            self.grown.append(model.state["grown_at_records"])
+        self.grown.setdefault(model.state["grown_at_records"], today)
         if today == ONSET_DAY:
             self.governed.promote(model)
             self.still = self.governed.scorer
@@ -240,7 +239,11 @@ def told(going: _Run, turned: int) -> dict[str, Any]:
     after = scored.days >= FIRST_DAY + promoted_on
     table = worth({**baselines(scored, FIRST_DAY + ONSET_DAY), **models(scored, champion=scored)}, scored, tested)
     champion = table.pop("champion")
-    early = [now for last, now in zip(going.grown, going.grown[1:], strict=False) if now - last < GROWTH * last]
+    early = {
+        records: day
+        for last, (records, day) in zip(going.grown, [*going.grown.items()][1:], strict=False)
+        if day > ONSET_DAY and records - last < GROWTH * last
+    }
     bad = [night for night in going.nights if night["challenger"] == "mixed-up"]
     laws = {
         "trees_grown_before_their_schedule": bool(early),
@@ -255,8 +258,8 @@ def told(going: _Run, turned: int) -> dict[str, Any]:
         "payments": len(payments.days),
         "planted": turned,
         "days_from_onset_to_promotion": promoted_on - ONSET_DAY if laws["promoted_by_the_gate"] else None,
-        "grown_at_records": going.grown,
-        "grown_early_at_records": early,
+        "grown_at_records_by_day": {day: records for records, day in going.grown.items()},
+        "grown_early_on_days": [*early.values()],
         "ap_since_promotion": _gain(payments, after) if after.any() else None,
         "champion": champion,
         "baselines": table,
