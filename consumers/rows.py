@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from consumers.alert_row import ALERT
 from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, decode
 from schemas.dead_letter import DeadLetter
-from schemas.decision import Decision, Prediction
+from schemas.decision import Decision, Prediction, ShadowScore
 from schemas.fields import Message
 from schemas.label import Label, Outcome
 from schemas.learning import ModelVersion, TrainingRecord
@@ -25,6 +25,7 @@ from schemas.topics import (
     MODELS,
     OUTCOMES,
     PREDICTIONS,
+    SHADOW_SCORES,
     TRAINING,
     Topic,
 )
@@ -58,6 +59,15 @@ class Column(Generic[Read]):
     value: Callable[[Read, Record], Any]
 
 
+def _as_named(*names: str) -> tuple[Column[Any], ...]:
+    """Return columns that are called as the message's fields are."""
+    return tuple(Column(name, _field(name)) for name in names)
+
+
+def _field(name: str) -> Callable[[Any, Record], Any]:
+    return lambda read, _: getattr(read, name)
+
+
 PREDICTION: tuple[Column[Prediction], ...] = (
     Column("transaction_id", lambda read, _: read.transaction.transaction_id),
     Column("card", lambda read, _: read.transaction.card),
@@ -80,19 +90,19 @@ PREDICTION: tuple[Column[Prediction], ...] = (
     Column("ip", lambda read, _: read.transaction.ip or ""),
     Column("email", lambda read, _: read.transaction.email or ""),
     Column("traceparent", lambda read, _: read.transaction.traceparent or ""),
-    Column("features", lambda read, _: read.features),
-    Column("late_ms", lambda read, _: read.late_ms),
-    Column("positions", lambda read, _: read.positions),
+    *_as_named("features", "late_ms", "positions"),
     Column("model_version", lambda read, _: read.model_version or ""),
-    Column("policy_version", lambda read, _: read.policy_version),
-    Column("rates_version", lambda read, _: read.rates_version),
-    Column("code_version", lambda read, _: read.code_version),
-    Column("rule_hits", lambda read, _: read.rule_hits),
-    Column("score", lambda read, _: read.score),
-    Column("probability", lambda read, _: read.probability),
-    Column("propensity", lambda read, _: read.propensity),
-    Column("mode", lambda read, _: read.mode),
-    Column("action", lambda read, _: read.action),
+    *_as_named(
+        "policy_version",
+        "rates_version",
+        "code_version",
+        "rule_hits",
+        "score",
+        "probability",
+        "propensity",
+        "mode",
+        "action",
+    ),
     Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
     Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
     Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
@@ -105,10 +115,7 @@ DECISION: tuple[Column[Decision], ...] = (
     Column("transaction_id", lambda read, _: read.transaction_id),
     Column("card", lambda read, _: read.card or ""),
     Column("event_time", lambda read, _: read.event_time_ms),
-    Column("action", lambda read, _: read.action),
-    Column("mode", lambda read, _: read.mode),
-    Column("score", lambda read, _: read.score),
-    Column("probability", lambda read, _: read.probability),
+    *_as_named("action", "mode", "score", "probability"),
     Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
     Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
     Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
@@ -124,9 +131,7 @@ DEAD_LETTER: tuple[Column[DeadLetter], ...] = (
     Column("topic", lambda read, _: read.origin.topic),
     Column("partition", lambda read, _: read.origin.partition),
     Column("offset", lambda read, _: read.origin.offset),
-    Column("stage", lambda read, _: read.stage),
-    Column("reason", lambda read, _: read.reason),
-    Column("detail", lambda read, _: read.detail),
+    *_as_named("stage", "reason", "detail"),
     Column("sent_at", lambda _, record: min(max(record.timestamp_ms, 0), TIME_MS_MAX)),
     Column("key", lambda read, _: _text(read.origin.key)),
     Column("value", lambda read, _: _text(read.origin.value)),
@@ -138,12 +143,7 @@ DEAD_LETTER: tuple[Column[DeadLetter], ...] = (
 )
 
 LABEL: tuple[Column[Label], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction_id),
-    Column("card", lambda read, _: read.card),
-    Column("merchant", lambda read, _: read.merchant),
-    Column("source", lambda read, _: read.source),
-    Column("revision", lambda read, _: read.revision),
-    Column("verdict", lambda read, _: read.verdict),
+    *_as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
     Column("occurred_at", lambda read, _: read.occurred_at_ms),
     Column("reported_at", lambda read, _: read.reported_at_ms),
     Column("fraud_type", lambda read, _: read.fraud_type or ""),
@@ -156,10 +156,7 @@ LABEL: tuple[Column[Label], ...] = (
 )
 
 OUTCOME: tuple[Column[Outcome], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction_id),
-    Column("card", lambda read, _: read.card),
-    Column("merchant", lambda read, _: read.merchant),
-    Column("kind", lambda read, _: read.kind),
+    *_as_named("transaction_id", "card", "merchant", "kind"),
     Column("occurred_at", lambda read, _: read.occurred_at_ms),
     Column("amount_minor", lambda read, _: read.amount_minor),
     Column("currency", lambda read, _: read.currency or ""),
@@ -170,12 +167,7 @@ OUTCOME: tuple[Column[Outcome], ...] = (
 )
 
 TRAINED: tuple[Column[TrainingRecord], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction_id),
-    Column("card", lambda read, _: read.card),
-    Column("merchant", lambda read, _: read.merchant),
-    Column("source", lambda read, _: read.source),
-    Column("revision", lambda read, _: read.revision),
-    Column("verdict", lambda read, _: read.verdict),
+    *_as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
     Column("verdict_source", lambda read, _: read.verdict_of or read.source),
     Column("weight", lambda read, _: read.weight),
     Column("probability", lambda read, _: read.probability),
@@ -190,9 +182,7 @@ TRAINED: tuple[Column[TrainingRecord], ...] = (
 MODEL: tuple[Column[ModelVersion], ...] = (
     Column("version", lambda read, _: read.version),
     Column("parent", lambda read, _: read.parent or ""),
-    Column("training_offset", lambda read, _: read.training_offset),
-    Column("records", lambda read, _: read.records),
-    Column("frauds", lambda read, _: read.frauds),
+    *_as_named("training_offset", "records", "frauds"),
     Column("learned_to", lambda read, _: read.learned_to_ms),
     Column("feature_schema", lambda read, _: read.feature_schema),
     Column("digest", lambda read, _: read.digest),
@@ -202,8 +192,7 @@ MODEL: tuple[Column[ModelVersion], ...] = (
 )
 
 AUDITED: tuple[Column[Audit], ...] = (
-    Column("control_id", lambda read, _: read.control_id),
-    Column("control_offset", lambda read, _: read.control_offset),
+    *_as_named("control_id", "control_offset"),
     Column("author", lambda read, _: read.author or ""),
     Column("key_id", lambda read, _: read.key_id or ""),
     Column("kind", lambda read, _: read.kind or ""),
@@ -212,10 +201,20 @@ AUDITED: tuple[Column[Audit], ...] = (
     Column("reason", lambda read, _: read.reason or ""),
     Column("text", lambda read, _: read.text),
     Column("version", lambda read, _: read.version or ""),
-    Column("mode", lambda read, _: read.mode),
-    Column("sequence", lambda read, _: read.sequence),
+    *_as_named("mode", "sequence"),
     Column("commanded_at", lambda read, _: read.at_ms),
     Column("answered_at", lambda _, record: record.timestamp_ms),
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+
+SHADOW_SCORE: tuple[Column[ShadowScore], ...] = (
+    Column("transaction_id", lambda read, _: read.transaction_id),
+    Column("card", lambda read, _: read.card),
+    Column("event_time", lambda read, _: read.event_time_ms),
+    *_as_named("challenger", "records", "training_offset", "log_odds", "probability", "score_us", "learn_us"),
+    Column("champion_version", lambda read, _: read.champion_version or ""),
+    Column("scored_at", lambda _, record: record.timestamp_ms),
     Column("record_partition", lambda _, record: record.partition),
     Column("record_offset", lambda _, record: record.offset),
 )
@@ -287,4 +286,5 @@ SINKS: tuple[Sink, ...] = (
     _message_sink(MODELS, "models", ModelVersion, MODEL, bytes_max=MODELS.value_bytes_max),
     _message_sink(AUDIT, "audit", Audit, AUDITED),
     _message_sink(ALERTS, "alerts", Alert, tuple(Column(*column) for column in ALERT.items())),
+    _message_sink(SHADOW_SCORES, "shadow_scores", ShadowScore, SHADOW_SCORE),
 )

@@ -47,6 +47,7 @@ class Counters:
     models_stored: int = 0
     audit_stored: int = 0
     alerts_stored: int = 0
+    shadow_scores_stored: int = 0
     undecodable: int = 0
     inserts: int = 0
     insert_retries: int = 0

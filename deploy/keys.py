@@ -8,11 +8,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from deploy.security import write_secret
 from schemas.signing import SIGNER_OF, Signer
 
-PRINCIPALS = tuple(dict.fromkeys(SIGNER_OF.values()))
+OFFICES = {**{principal: principal for principal in SIGNER_OF.values()}, "shadow": "learner"}
+"""Who signs, and whose records: the challengers' snapshots are models, too."""
 
 
 class Keys:
-    """The folder: `<principal>.pem` is a private key, `trusted/<principal>/<principal>.pem` its public half."""
+    """The folder: `<principal>.pem` is a private key, `trusted/<office>/<principal>.pem` its public half."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -21,10 +22,10 @@ class Keys:
     def prepare(self) -> None:
         """Make what is not there yet."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for principal in PRINCIPALS:
+        for principal, office in OFFICES.items():
             if not (path := self.private_file(principal)).exists():
                 write_secret(path, new_private_pem().decode())
-            public = self.trusted_dir / principal / f"{principal}.pem"
+            public = self.trusted_dir / office / f"{principal}.pem"
             public.parent.mkdir(parents=True, exist_ok=True)
             public.write_bytes(Signer(path.read_bytes()).public_pem)
 
@@ -34,7 +35,7 @@ class Keys:
 
     def client(self, principal: str) -> dict[str, str]:
         """Return the settings by which a principal's process finds its keys: whose it is not it is not told."""
-        own = {"signing_key_file": str(self.private_file(principal))} if principal in PRINCIPALS else {}
+        own = {"signing_key_file": str(self.private_file(principal))} if principal in OFFICES else {}
         return {"trusted_keys_dir": str(self.trusted_dir), **own}
 
 

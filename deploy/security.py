@@ -23,12 +23,14 @@ BROKER = "broker"
 MECHANISM = "SCRAM-SHA-512"
 PRINCIPAL_OF: tuple[tuple[tuple[str, ...], str], ...] = (
     (("streams", "worker", "--stages", "learning"), "learner"),
+    (("streams", "shadow"), "shadow"),
     (("streams", "policy"), "publisher"),
     (("streams", "rates"), "publisher"),
     (("streams", "models", "promote"), "operator"),
     (("streams", "models", "rollback"), "operator"),
     (("streams", "models", "follow"), "operator"),
     (("streams", "models", "rebuild"), "operator"),
+    (("streams", "models", "gate"), "operator"),
     (("streams", "models"), "auditor"),
     (("streams", "topics"), "administrator"),
     (("streams", "access"), ADMIN),

@@ -27,6 +27,7 @@ from schemas.topics import (
     PROFILED,
     PROGRESS,
     RATES,
+    SHADOW_SCORES,
     TOPICS,
     TRAINING,
     TRANSACTIONS,
@@ -101,8 +102,17 @@ TABLE: tuple[Row, ...] = (
     Row("learner", "group", ("{prefix}{application}-learning",), ("read",)),
     Row("learner", "group", ("{application}-restore",), ("describe",)),
     Row("learner", "transactional_id", ("{application}-{prefix}learning-*",), ("write",)),
+    # Challengers: they see what was decided and what is learned, and decide nothing. Their snapshots wait.
+    Row("shadow", "topic", (PREDICTIONS, TRAINING), ("read", "describe_configs")),
+    Row("shadow", "topic", (SHADOW_SCORES, MODELS), ("write", "describe_configs")),
+    Row("shadow", "group", ("{application}-shadow",), ("read",)),
     # Sink, label join, labels of silence, monitors and page.
-    Row("store", "topic", (PREDICTIONS, DECISIONS, OUTCOMES, MODELS, AUDIT), ("read", "describe_configs")),
+    Row(
+        "store",
+        "topic",
+        (PREDICTIONS, DECISIONS, OUTCOMES, MODELS, AUDIT, SHADOW_SCORES),
+        ("read", "describe_configs"),
+    ),
     Row(
         "store",
         "topic",
@@ -125,8 +135,10 @@ TABLE: tuple[Row, ...] = (
     # Who puts a policy or a rate table in force reads first what was published.
     Row("publisher", "topic", (POLICIES, RATES), ("read", "write", "describe_configs")),
     Row("publisher", "group", ("{application}-publish",), ("describe",)),
-    # Commands which model decides: looks the model up, writes the command, and waits for its answer.
+    # Commands which model decides: looks the model up, or what a challenger is worth, writes the command, and waits for
+    # its answer.
     Row("operator", "topic", (MODELS, ALIASES, AUDIT), ("read", "describe_configs")),
+    Row("operator", "topic", (PREDICTIONS, TRAINING, SHADOW_SCORES), ("read",)),
     Row("operator", "topic", (CONTROLS,), ("write", "describe_configs")),
     Row("operator", "group", ("{application}-registry",), ("describe",)),
     # Writes dead letters to the topics that they came from, and to which of them that was done.

@@ -97,9 +97,19 @@ class Duplicate(Message):
 
 
 class ShadowScore(Message):
-    """What a challenger would have said."""
+    """What a challenger said of a payment beside the champion. It is written at least once; the first one counts.
+
+    A label at or behind `training_offset` was not learned yet when this was said: only then may the two be compared.
+    """
 
     transaction_id: Identifier
     card: CardToken
-    model_version: str
-    probability: Number
+    event_time_ms: TimeMs
+    challenger: Identifier
+    records: Annotated[int, Field(ge=0)] = Field(description="Training records that it had learned.")
+    training_offset: Annotated[int, Field(ge=0)] = Field(description="First offset of that log it had not learned.")
+    log_odds: Number
+    probability: Probability
+    score_us: Annotated[float, Field(ge=0)] = Field(description="What this score took, in microseconds.")
+    learn_us: Annotated[float, Field(ge=0)] = Field(description="What a training record has taken it, in the mean.")
+    champion_version: str | None = Field(default=None, description="The model that decided; none where rules did.")

@@ -49,6 +49,9 @@ class ModelVersion(Message):
     """A snapshot of a model, immutable under its version, with its place in the training log."""
 
     version: Identifier
+    challenger: Identifier | None = Field(
+        default=None, description="The challenger that it is a snapshot of; none where the learner cut it."
+    )
     parent: Identifier | None = None
     training_offset: Annotated[int, Field(ge=0)] = Field(description="First offset that it has not learned.")
     rebuilt_at: Annotated[int, Field(ge=0)] | None = Field(

@@ -32,7 +32,15 @@ class Control(Message):
     control_id: Identifier
     author: Identifier
     kind: Literal[
-        "promote", "roll_back", "follow", "rebuild", "publish_policy", "list_entity", "replay_dead_letter", "stop"
+        "promote",
+        "roll_back",
+        "follow",
+        "rebuild",
+        "gate",
+        "publish_policy",
+        "list_entity",
+        "replay_dead_letter",
+        "stop",
     ]
     arguments: dict[str, str] = Field(default_factory=dict)
     issued_at_ms: TimeMs = Field(description="When it was given.")

@@ -40,8 +40,8 @@ class Settings(BaseSettings):
     kafka_key_file: str = Field(default="", description="PEM: the key of our own certificate, without a password.")
     signing_key_file: str = Field(
         default="",
-        description="PEM: our own Ed25519 private key, for a learner, a publisher or an operator; readable by this"
-        " process alone.",
+        description="PEM: our own Ed25519 private key, for a learner, challengers, a publisher or an operator; readable"
+        " by this process alone.",
     )
     trusted_keys_dir: str = Field(
         default="",
@@ -90,6 +90,22 @@ class Settings(BaseSettings):
     )
     snapshot_records: Annotated[int, Field(ge=10, le=1_000_000)] = Field(
         default=1_000, description="Training records between two model versions: fewer is fresher, and more to store."
+    )
+    shadow_models: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]*(=[A-Za-z0-9_.]+:\w+)?(,[a-z][a-z0-9-]*(=[A-Za-z0-9_.]+:\w+)?)*$")
+    ] = Field(
+        default="cells,leaves,adaptive,anomaly",
+        description="Challengers that score in the shadow, by the names of streams/detector/challengers.py; another"
+        " package's as name=package.module:factory.",
+    )
+    shadow_classes: str = Field(
+        default="",
+        description="Which package.module:factory may be loaded as a challenger, comma-separated: it runs as our code.",
+    )
+    shadow_records_back: Annotated[int, Field(ge=0)] = Field(
+        default=200_000,
+        description="So many training records challengers learn again when they start: more is closer to what ran"
+        " before, and later ready.",
     )
     ahead_ms_max: Annotated[int, Field(ge=0)] = Field(
         default=60_000, description="On a backlog, how far one card task may run ahead of the slowest, in event time."

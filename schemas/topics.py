@@ -89,6 +89,7 @@ ALIASES = Topic("fraud.aliases.v1", "alias", Alias, "single", FOREVER_MS)
 CONTROLS = Topic("fraud.controls.v1", "control", Control, "single", FOREVER_MS)
 AUDIT = Topic("fraud.audit.v1", "control", Audit, "single", FOREVER_MS)
 ALERTS = Topic("fraud.alerts.v1", "alert", Alert, "single", SOURCE_OF_RECORD_MS)
+# What challengers say, in the partition of the prediction: of several records of one payment the first one counts.
 SHADOW_SCORES = Topic("fraud.shadow-scores.v1", "card", ShadowScore, "task", 90 * DAY_MS)
 PROGRESS = Topic(
     "fraud.progress.v1",

@@ -54,9 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         create_topics(settings, _topics(flags))
     except (TopicMismatchError, KafkaException) as error:
         sys.exit(f"topics: {said(error)}")
-    if flags.command == "worker":
-        _work(settings, tuple(flags.stages.split(",")))
-    return 0
+    return _host(flags, settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--stages", default=",".join(DECIDING), type=_stages, help=f"which to host (default {','.join(DECIDING)})"
     )
+    commands.add_parser("shadow", help="run the challengers, which score what was decided and decide nothing")
     commands.add_parser("topics", help="create missing topics and check the others")
     rights = commands.add_parser("access", help="which user may do what").add_subparsers(dest="action", required=True)
     rights.add_parser("show", help="print the table for this deployment")
@@ -95,6 +94,8 @@ def _topics(flags: argparse.Namespace) -> tuple[Topic, ...]:
     """Return the topics that the command is about: a worker's user may see no others."""
     if flags.command == "topics":
         return TOPICS
+    if flags.command == "shadow":
+        return topics_of(["shadow"])
     return topics_of("learner" if name == LearningStage.name else "worker" for name in flags.stages.split(","))
 
 
@@ -123,6 +124,17 @@ def _tell(beginning: str, rights: tuple[Binding, ...]) -> None:
         star = "*" if each.pattern == "prefixed" else ""
         denied = "" if each.permission == "allow" else f"{each.permission} "
         sys.stdout.write(f"{beginning}{each.principal} {denied}{each.operation} {each.kind} {each.name}{star}\n")
+
+
+def _host(flags: argparse.Namespace, settings: Settings) -> int:
+    if flags.command == "shadow":
+        # Here, because a worker that decides does not need River.
+        from streams.shadow import run  # noqa: PLC0415
+
+        return run(settings)
+    if flags.command == "worker":
+        _work(settings, tuple(flags.stages.split(",")))
+    return 0
 
 
 def _work(settings: Settings, stages: tuple[str, ...]) -> None:

@@ -86,7 +86,8 @@ class LearningTask:
                 self.restored = Restored(self.restored.records + 1, record.offset, record.offset + 1)
                 with suppress(NotAdmittedError):
                     model = self._admission.snapshot(record).model
-                    best = model if best is None or model.place > best.place else best
+                    newer = best is None or model.place > best.place
+                    best = model if newer and model.challenger is None else best
             if best and best.version == newest:
                 break
         if best:

@@ -105,6 +105,8 @@ class Following:
 
     def _take_snapshot(self, record: Record) -> None:
         snapshot = self._admission.snapshot(record)
+        if snapshot.model.challenger is not None:
+            return  # Only a command that names it, and its place, puts a challenger's in force.
         if snapshot.model.place <= self._learned_to:
             raise NotAdmittedError("replayed", "a snapshot that has learned as much was there before")
         self._learned_to = snapshot.model.place

@@ -11,7 +11,7 @@ for coefficient.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import river
@@ -40,6 +40,25 @@ FRAUDS_MIN = 30
 """Trees of fewer are guesses."""
 
 
+class Kind(NamedTuple):
+    """A way to learn: what is set before the first record, and not learned.
+
+    `challenger` names whoever is not the champion. `share_of_leaves` is given where it does not follow the losses; a
+    kind that does not grow has no trees.
+    """
+
+    challenger: str | None = None
+    cell_steps: Steps = CELL_STEPS
+    leaf_steps: Steps = LEAF_STEPS
+    growth: float = GROWTH
+    grows: bool = True
+    share_of_leaves: float | None = None
+
+
+MIXTURE = Kind()
+"""What the champion is, as the learner cuts it."""
+
+
 class Learner:
     """Everything learned so far.
 
@@ -54,12 +73,13 @@ class Learner:
     (True, 20)
     """
 
-    def __init__(self, encoder: Encoder = ENCODER) -> None:
+    def __init__(self, encoder: Encoder = ENCODER, kind: Kind = MIXTURE) -> None:
         self._encoder = encoder
-        self._cells = CellRegression(encoder.size, CELL_STEPS)
+        self._kind = kind
+        self._cells = CellRegression(encoder.size, kind.cell_steps)
         self._trees: tuple[Tree, ...] = ()
         self._forest: Forest | None = None
-        self._leaves = CellRegression(0, LEAF_STEPS)
+        self._leaves = CellRegression(0, kind.leaf_steps)
         self._losses = Losses()
         self._examples = Examples(EXAMPLES_MAX, len(encoder.features))
         self._grown_at_records = 0
@@ -97,13 +117,15 @@ class Learner:
 
     def _growing_is_due(self) -> bool:
         more = self.records - self._grown_at_records
-        if more >= max(GROWTH_RECORDS_MIN, GROWTH * self._grown_at_records):
+        if not self._kind.grows:
+            return False
+        if more >= max(GROWTH_RECORDS_MIN, self._kind.growth * self._grown_at_records):
             return True
         return more >= OUT_OF_DATE_RECORDS_MIN and self._losses.leaves_are_out_of_date
 
     def _take_up(self, trees: Sequence[Tree], base: float, seen: Sequence[float]) -> None:
         self._trees, self._forest = tuple(trees), Forest(base, trees, self._encoder.owners)
-        self._leaves = CellRegression(len(seen), LEAF_STEPS)
+        self._leaves = CellRegression(len(seen), self._kind.leaf_steps)
         self._leaves.intercept = base
         self._leaves.weights = np.array([tree.value[end] for tree in trees for end in tree.ends])
         self._leaves.squares = np.array(seen)
@@ -133,6 +155,7 @@ class Learner:
         """
         model = ModelVersion(
             version="unnamed",
+            challenger=self._kind.challenger,
             parent=self.parent,
             training_offset=0,
             records=self.records,
@@ -143,7 +166,7 @@ class Learner:
             state=self._state(),
             digest="",
         )
-        name = f"m-{self.records}-{digest_of(model)[:12]}"
+        name = f"{self._kind.challenger or 'm'}-{self.records}-{digest_of(model)[:12]}"
         named = model.model_copy(
             update={"version": name, "training_offset": training_offset, "rebuilt_at": self.rebuilt_at}
         )
@@ -159,11 +182,12 @@ class Learner:
             values = iter(self._leaves.weights.tolist())
             trees = [tree.saying([next(values) for _ in tree.ends])._asdict() for tree in self._trees]
             leaves = {"intercept": self._leaves.intercept, "trees": trees, "squares": self._leaves.squares.tolist()}
+        share = self._losses.share_of_leaves if self._kind.share_of_leaves is None else self._kind.share_of_leaves
         return {
             "cells": self._cells.state(),
             "leaves": leaves,
             "losses": self._losses._asdict(),
-            "share_of_leaves": self._losses.share_of_leaves if leaves else 0.0,
+            "share_of_leaves": share if leaves else 0.0,
             "grown_at_records": self._grown_at_records,
         }
 

@@ -59,7 +59,8 @@ class Registry:
             "promote": self._promote,
             "roll_back": self._roll_back,
             "follow": self._follow,
-            "rebuild": self._stay,
+            "rebuild": self._note,
+            "gate": self._note,
         }
         self.alias = Alias(name=CHAMPION, mode="follow", sequence=0, controls_next=0)
 
@@ -121,10 +122,10 @@ class Registry:
     def _follow(self, control: Control) -> Alias:
         return self._with(self.alias, self.alias.newest, None, mode="follow", changed_by=control)
 
-    def _stay(self, control: Control) -> Alias:
-        """Change nothing: what is rebuilt is a snapshot like any other, and comes in force as the mode says."""
-        alias = self.alias
-        return self._with(alias, alias.version, alias.model_offset, mode=alias.mode, changed_by=control)
+    def _note(self, _control: Control) -> Alias:
+        """Change nothing in force: what a gate found is in its arguments, what is rebuilt a snapshot like others."""
+        # As of no command: workers put what a command names in force unmeasured, and this one names nothing.
+        return self.alias.model_copy(update={"sequence": self.alias.sequence + 1, "changed_by": None})
 
     def _named(self, control: Control) -> int:
         """Return the place of the snapshot that a command names, checked as every worker will check it."""

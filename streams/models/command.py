@@ -23,6 +23,7 @@ from streams.kafka_logs import KafkaLogs, ReadError
 from streams.kafka_signed import NotWrittenError
 from streams.look_back import MODELS_BACK, backwards, find, last_alias
 from streams.models.flags import KIND_OF
+from streams.models.gating import gate
 from streams.recompute.logs import Logs
 
 DONE, REFUSED, WRONG = 0, 1, 2
@@ -42,6 +43,8 @@ def run(flags: argparse.Namespace, settings: Settings) -> int:
         with closing(KafkaLogs(settings, "registry")) as logs:
             if flags.action in KIND_OF:
                 return _change(flags, settings, logs, admission)
+            if flags.action == "gate":
+                return gate(flags, settings, logs, admission)
             alias = _alias(logs, admission)
             _LOOKS[flags.action](flags, logs, admission, alias)
     except _TOLD as error:

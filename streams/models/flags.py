@@ -4,13 +4,14 @@ from typing import Any
 
 LISTED = 20
 WAIT_S = 30.0
+DAYS = 60
 KIND_OF = {"promote": "promote", "rollback": "roll_back", "follow": "follow", "rebuild": "rebuild"}
 """Actions that change what is in force or learned, and what the command is called on the topic."""
 
 
 def add_flags(commands: Any) -> None:
     """Add the command, with its actions, to those of a parser."""
-    parser = commands.add_parser("models", help="the model registry: list, show, promote, roll back, rebuild")
+    parser = commands.add_parser("models", help="the model registry: list, show, promote, gate, roll back, rebuild")
     actions = parser.add_subparsers(dest="action", required=True)
     listing = actions.add_parser("list", help="the last snapshots, and which is in force")
     listing.add_argument("--last", type=int, default=LISTED, metavar="N", help=f"so many (default {LISTED})")
@@ -20,11 +21,15 @@ def add_flags(commands: Any) -> None:
     back = actions.add_parser("rollback", help="put the champion before this one in force again, and keep it there")
     follow = actions.add_parser("follow", help="let each new snapshot come in force, from the newest on")
     again = actions.add_parser("rebuild", help="learn the log again without what was taken back, and cut a snapshot")
+    gate = actions.add_parser("gate", help="whether a challenger may take the champion's place; noted in the audit log")
+    gate.add_argument("challenger", metavar="CHALLENGER")
+    gate.add_argument("--days", type=int, default=DAYS, metavar="N", help=f"of labelled payments (default {DAYS})")
+    gate.add_argument("--promote", action="store_true", help="where it passes, put its newest snapshot in force")
     for each in (show, export, promote):
         each.add_argument("version", metavar="VERSION")
     back.add_argument("version", metavar="VERSION", nargs="?", help="an earlier champion (default: the last)")
     export.add_argument("file", metavar="FILE")
-    for each in (promote, back, follow, again):
+    for each in (promote, back, follow, again, gate):
         each.add_argument("--wait", type=float, default=WAIT_S, metavar="SECONDS", help="for the answer (default 30)")
-    for each in (listing, show, promote, back, follow, again):
+    for each in (listing, show, promote, back, follow, again, gate):
         each.add_argument("--json", action="store_true", help="print one JSON object")

@@ -49,12 +49,16 @@ class Training:
         self._kept_one_in = kept_one_in
         self.refused: list[Refusal] = []
 
-    def standing(self, offset: int) -> Learner:
-        """Return what is learned where it is rebuilt behind the records before an offset."""
+    def taught(self, learner: Learner, model: ModelVersion) -> Learner:
+        """Return the learner as it was where a snapshot was cut: it learned on, or was rebuilt there."""
+        for example in self.up_to(model.training_offset):
+            learner.learn(example)
+        if model.rebuilt_at is None or model.rebuilt_at == learner.rebuilt_at:
+            return learner
         again = Training(self._logs, self.stage, self._labels, self._features, self._kept_one_in)
-        learner = rebuilt(again.up_to(offset))
-        learner.rebuilt_at = offset
-        return learner
+        anew = rebuilt(again.up_to(model.rebuilt_at))
+        anew.parent, anew.rebuilt_at = learner.parent, model.rebuilt_at
+        return anew
 
     def up_to(self, offset: int) -> Iterator[TrainingRecord]:
         """Give what is learned before an offset, from where it was left."""
@@ -123,11 +127,10 @@ def remake(
             found.compare(MODELS.name, Subject(), record, None)
             continue
         found.libraries.update(model.libraries.items())
-        for example in training.up_to(model.training_offset):
-            learner.learn(example)
-        if model.rebuilt_at is not None and model.rebuilt_at != learner.rebuilt_at:
-            learner, parent = training.standing(model.rebuilt_at), learner.parent
-            learner.parent = parent
+        if model.challenger is not None:
+            found.notes.append(f"model {model.version} is a challenger's: it is taken as it is")
+            continue
+        learner = training.taught(learner, model)
         foreign = model.training_offset < learned_to or not learner.records
         learned_to = max(learned_to, model.training_offset)
         again = learner.snapshot(model.training_offset)

@@ -21,6 +21,7 @@ from tests.bench import (
     delays,
     drift,
     evaluate,
+    gate,
     hot_merchant,
     live,
     maturity,
@@ -47,6 +48,7 @@ TEST_FROM, TEST_TO = date(2018, 6, 1), date(2018, 7, 31)
 Flag = tuple[str, dict[str, Any]]
 
 WORKERS: Flag = ("--workers", {"type": int, "default": 1})
+SEED: Flag = ("--seed", {"type": int, "default": 1})
 RATE: Flag = ("--rate", {"type": float, "default": 200, "metavar": "TPS"})
 MAPPING: Flag = ("--mapping", {"default": "handbook", "help": "a shipped name or a TOML file"})
 TESTED: tuple[Flag, ...] = (
@@ -66,6 +68,10 @@ def _input(name: str) -> Flag:
     return "--input", {"type": Path, "metavar": "FILE", "help": f"default: {name} in $HANDBOOK_DATA"}
 
 
+def _int(name: str, default: int, told: str | None = None) -> Flag:
+    return name, {"type": int, "default": default, "help": told}
+
+
 def _seconds(default: float) -> Flag:
     return "--seconds", {"type": float, "default": default}
 
@@ -76,6 +82,12 @@ class Bench(NamedTuple):
     module: ModuleType
     flags: tuple[Flag, ...]
     run: Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def _plain(module: ModuleType, *flags: Flag) -> Bench:
+    """Return a benchmark whose `run` takes what its flags say, by their names."""
+    names = [name.removeprefix("--").replace("-", "_") for name, _ in flags]
+    return Bench(module, flags, lambda given: module.run(**{name: getattr(given, name) for name in names}))
 
 
 def _bad_input(_flags: argparse.Namespace) -> dict[str, Any]:
@@ -136,12 +148,8 @@ def _quality(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 BENCHES: Mapping[str, Bench] = {
-    "live": Bench(live, (_seconds(120), RATE), lambda flags: live.run(seconds=flags.seconds, rate=flags.rate)),
-    "pipeline": Bench(
-        pipeline,
-        (WORKERS, ("--transactions", {"type": int, "default": 200_000})),
-        lambda flags: pipeline.run(transactions=flags.transactions, workers=flags.workers),
-    ),
+    "live": _plain(live, _seconds(120), RATE),
+    "pipeline": _plain(pipeline, WORKERS, _int("--transactions", 200_000)),
     "replay": Bench(replay, (_input(THREE_DAYS), MAPPING, WORKERS, ("--label-delay", {"default": "1d"})), _replay),
     "evaluate": Bench(evaluate, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(evaluate.run)),
     "quality": Bench(
@@ -182,31 +190,14 @@ BENCHES: Mapping[str, Bench] = {
         ),
         lambda flags: _tested(partial(delays.run, variants=flags.only or delays.VARIANTS))(flags),
     ),
-    "rebuild": Bench(
-        rebuild,
-        (("--records", {"type": int, "default": 500_000}), ("--seed", {"type": int, "default": 1})),
-        lambda flags: rebuild.run(records=flags.records, seed=flags.seed),
-    ),
-    "maturity": Bench(
-        maturity,
-        (("--weeks", {"type": int, "default": maturity.WEEKS}), ("--seed", {"type": int, "default": 1})),
-        lambda flags: maturity.run(weeks=flags.weeks, seed=flags.seed),
-    ),
-    "drift": Bench(
-        drift,
-        (
-            ("--weeks", {"type": int, "default": drift.WEEKS}),
-            ("--each", {"type": int, "default": drift.PLANTED_EACH, "help": "planted changes of each kind"}),
-            ("--seed", {"type": int, "default": 1}),
-        ),
-        lambda flags: drift.run(weeks=flags.weeks, each=flags.each, seed=flags.seed),
+    "rebuild": _plain(rebuild, _int("--records", 500_000), SEED),
+    "gate": _plain(gate, _int("--payments-a-day", gate.PAYMENTS_A_DAY)),
+    "maturity": _plain(maturity, _int("--weeks", maturity.WEEKS), SEED),
+    "drift": _plain(
+        drift, _int("--weeks", drift.WEEKS), _int("--each", drift.PLANTED_EACH, "planted changes of each kind"), SEED
     ),
     "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
-    "hot-merchant": Bench(
-        hot_merchant,
-        (("--events", {"type": int, "default": 1_000_000}),),
-        lambda flags: hot_merchant.run(events=flags.events),
-    ),
+    "hot-merchant": _plain(hot_merchant, _int("--events", 1_000_000)),
     "recovery": Bench(
         recovery,
         (
@@ -216,31 +207,11 @@ BENCHES: Mapping[str, Bench] = {
         ),
         lambda flags: recovery.run(rate=flags.rate, cards=flags.cards, broker=not flags.without_broker),
     ),
-    "cold-start": Bench(
-        cold_start,
-        (("--cards", {"type": int, "default": 1_000_000}), ("--rounds", {"type": int, "default": 2})),
-        lambda flags: cold_start.run(cards=flags.cards, rounds=flags.rounds),
-    ),
-    "soak": Bench(
-        soak,
-        (("--transactions", {"type": int, "default": 1_500_000}),),
-        lambda flags: soak.run(transactions=flags.transactions),
-    ),
-    "store-outage": Bench(
-        store_outage,
-        (_seconds(60), RATE, ("--pairs", {"type": int, "default": store_outage.PAIRS})),
-        lambda flags: store_outage.run(seconds=flags.seconds, rate=flags.rate, pairs=flags.pairs),
-    ),
-    "views": Bench(
-        views,
-        (("--rows", {"type": int, "default": views.ROWS}), ("--days", {"type": int, "default": views.DAYS})),
-        lambda flags: views.run(rows=flags.rows, days=flags.days),
-    ),
-    "warehouse": Bench(
-        warehouse,
-        (("--rows", {"type": int, "default": warehouse.ROWS}),),
-        lambda flags: warehouse.run(rows=flags.rows),
-    ),
+    "cold-start": _plain(cold_start, _int("--cards", 1_000_000), _int("--rounds", 2)),
+    "soak": _plain(soak, _int("--transactions", 1_500_000)),
+    "store-outage": _plain(store_outage, _seconds(60), RATE, _int("--pairs", store_outage.PAIRS)),
+    "views": _plain(views, _int("--rows", views.ROWS), _int("--days", views.DAYS)),
+    "warehouse": _plain(warehouse, _int("--rows", warehouse.ROWS)),
     "bad-input": Bench(bad_input, (), _bad_input),
     "access": Bench(access, (), _access),
     "bootstrap": Bench(
@@ -258,11 +229,7 @@ BENCHES: Mapping[str, Bench] = {
         ),
         _bootstrap,
     ),
-    "recompute": Bench(
-        recompute,
-        (("--transactions", {"type": int, "default": 20_000}), RATE),
-        lambda flags: recompute.run(transactions=flags.transactions, rate=flags.rate),
-    ),
+    "recompute": _plain(recompute, _int("--transactions", 20_000), RATE),
     "rollback": Bench(rollback, (("--rate", {"type": float, "default": 300, "metavar": "TPS"}),), _rollback),
     "page": Bench(
         page,

@@ -93,23 +93,37 @@ def _told(found: Compared) -> dict[str, Any]:
 
 
 def _money(scored: Scored, rival: Scored, tested: Flags, first_day: int) -> dict[str, Any]:
-    """Return average precision and what is saved: of the baselines, of ours and of its rival.
+    """Return average precision and what is saved: of the baselines, of ours and of its rival."""
+    return worth({**baselines(scored, first_day), **models(scored, ours=scored, xgboost=rival)}, scored, tested)
 
-    A baseline knows the labels that had come before the first test day.
-    """
+
+Table = dict[str, tuple[Array, Codes]]
+"""Name -> what ranks payments, and the action on each."""
+
+
+def models(scored: Scored, **each: Scored) -> Table:
+    """Return how models rank payments, and the actions that are expected to cost least."""
+    amounts = np.nan_to_num(scored.amounts)
+    return {name: (one.scores, cheapest(probabilities_of(one.scores), amounts)) for name, one in each.items()}
+
+
+def baselines(scored: Scored, first_day: int) -> Table:
+    """Return what plain rules do; each knows the labels that had come before the first test day."""
     amounts = np.nan_to_num(scored.amounts)
     known = scored.told_ms <= first_day * DAY_MS
     prior = np.full(len(amounts), scored.told[known].mean() if known.any() else 0.0)
     severity = _severity(scored)
     of_rules = np.array([ACTIONS[action] for action in SEVERITY])[severity]
-    table: dict[str, tuple[Array, Codes]] = {
+    return {
         "prior": (prior, cheapest(prior, amounts)),
         "amount_only": (amounts, cheapest(_rate_by_amount(scored.told, amounts, known), amounts)),
         "rules_only": (severity.astype(np.float64), of_rules),
-        "ours": (scored.scores, cheapest(probabilities_of(scored.scores), amounts)),
-        "xgboost": (rival.scores, cheapest(probabilities_of(rival.scores), amounts)),
     }
-    frauds = scored.frauds[tested]
+
+
+def worth(table: Table, scored: Scored, tested: Flags) -> dict[str, Any]:
+    """Return average precision and what is saved by each of a table, on the tested payments."""
+    frauds, amounts = scored.frauds[tested], np.nan_to_num(scored.amounts)
     return {
         name: {
             "ap": rounded(average_precision(scores[tested], frauds)),

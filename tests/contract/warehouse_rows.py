@@ -5,7 +5,7 @@ from typing import Any
 from consumers.rows import SINKS, Record, Row
 from consumers.warehouse import Warehouse
 from schemas.dead_letter import DeadLetter, Origin
-from schemas.decision import Decision, Prediction, Reason
+from schemas.decision import Decision, Prediction, Reason, ShadowScore
 from schemas.fields import Message
 from schemas.label import Label, Outcome
 from schemas.learning import ModelVersion, TrainingRecord
@@ -168,6 +168,23 @@ def alert(number: int = 0) -> Alert:
     return alert_of("forged", f"fraud.models.v1:0:{number}", "not this record", AT_MS)
 
 
+def shadow_score(**changes: Any) -> ShadowScore:
+    said = {
+        "transaction_id": "tx-1",
+        "card": "card_a",
+        "event_time_ms": AT_MS,
+        "challenger": "cells",
+        "records": 7,
+        "training_offset": 9,
+        "log_odds": -1.5,
+        "probability": 0.18,
+        "score_us": 12.5,
+        "learn_us": 90.0,
+        "champion_version": "m-7",
+    }
+    return ShadowScore.model_validate({**said, **changes})
+
+
 def insert(warehouse: Warehouse, table: str, *rows: Row) -> None:
     warehouse.insert_columns(table, dict(zip(SINK[table].columns, map(list, zip(*rows, strict=True)), strict=True)))
 
@@ -194,4 +211,8 @@ ROWS = {
     ],
     "audit": [row("audit", audit(), offset=0), row("audit", audit(reason=None, author=None), offset=1)],
     "alerts": [row("alerts", alert(n), offset=n) for n in range(2)],
+    "shadow_scores": [
+        row("shadow_scores", shadow_score(), offset=0),
+        row("shadow_scores", shadow_score(challenger="leaves", champion_version=None), offset=1),
+    ],
 }

@@ -50,14 +50,14 @@ WRITERS: list[tuple[Topic, set[str]]] = [
     (MERCHANT_STATE, {"worker"}),
     (PROGRESS, {"worker"}),
     (TRAINING, {"store"}),
-    (MODELS, {"learner"}),
+    (MODELS, {"learner", "shadow"}),
     (POLICIES, {"publisher"}),
     (RATES, {"publisher"}),
     (ALIASES, {"learner"}),
     (CONTROLS, {"operator"}),
     (AUDIT, {"learner"}),
     (ALERTS, {"worker", "learner", "store", "monitor"}),
-    (SHADOW_SCORES, set()),
+    (SHADOW_SCORES, {"shadow"}),
 ]
 
 

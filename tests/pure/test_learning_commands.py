@@ -4,8 +4,10 @@ from random import Random
 
 import pytest
 
+from schemas.learning import TrainingRecord
 from schemas.registry import Alert, Audit, Control
 from schemas.topics import ALERTS, AUDIT, CONTROLS, MODELS, TRAINING
+from streams.detector.learner import Kind, Learner
 from streams.detector.stage import Output, Record
 from tests.pure.test_learning_task import NOW_MS, STAGE, _CrashError, _expected, _lead, _task, _Topics, _training
 from tests.signed import record_of
@@ -18,6 +20,24 @@ def test_replayed_snapshot_does_not_lead_back() -> None:
     old = topics.of(MODELS)[0]
     topics.put(Output(MODELS, old.key, old.value, 0, old.headers))
     assert _task(topics).open() == {TRAINING.name: training[19].offset + 1}
+
+
+def test_a_challengers_snapshot_leads_nobody_and_can_be_promoted() -> None:
+    """Law: one that has learned more than the learner does not take its place, and a command puts it in force."""
+    topics, training = _Topics(), _training(35)
+    _lead(topics, training[:25], 5, lambda _: None)
+    challenger = Learner(kind=Kind("cells", grows=False, share_of_leaves=0.0))
+    for record in training:
+        challenger.learn(TrainingRecord.model_validate_json(record.value or b""))
+    left = challenger.snapshot(training[-1].offset + 1)
+    written = record_of(MODELS, 0, left.version, left)
+    topics.put(Output(MODELS, written.key, written.value, 0, written.headers))
+    task = _task(topics)
+    assert task.open() == {TRAINING.name: training[19].offset + 1}
+    offset = str(topics.of(MODELS)[-1].offset)
+    task.step([STAGE.read(_command(0, "promote", version=left.version, model_offset=offset))])
+    task.commit()
+    assert (topics.aliases[-1].version, topics.aliases[-1].mode) == (left.version, "pinned")
 
 
 def _command(offset: int, kind: str, **arguments: str) -> Record:
