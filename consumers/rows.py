@@ -60,7 +60,11 @@ class Column(Generic[Read]):
 
 def _as_named(*names: str) -> tuple[Column[Any], ...]:
     """Return columns that are called as the message's fields are."""
-    return tuple(Column(name, lambda read, _, name=name: getattr(read, name)) for name in names)
+    return tuple(Column(name, _field(name)) for name in names)
+
+
+def _field(name: str) -> Callable[[Any, Record], Any]:
+    return lambda read, _: getattr(read, name)
 
 
 PREDICTION: tuple[Column[Prediction], ...] = (

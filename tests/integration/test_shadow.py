@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.kafka
 SCORED = 6
 
 
-def _write(settings: Settings, topic: Topic, messages: list[tuple[int, Message]]) -> None:
+def _write(settings: Settings, topic: Topic, messages: Sequence[tuple[int, Message]]) -> None:
     producer = Producer(connection(settings))
     for timestamp_ms, message in messages:
         name = settings.topic_prefix + topic.name
