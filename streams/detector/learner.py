@@ -14,6 +14,7 @@ import river
 from schemas.fields import Features
 from schemas.learning import ModelVersion, TrainingRecord
 from streams.detector.encode import ENCODER, Encoder
+from streams.detector.guard import Guard, Witness
 from streams.detector.regression import CellRegression, Steps
 from streams.detector.scorer import Scorer, digest_of
 
@@ -36,15 +37,23 @@ class Learner:
     def __init__(self, encoder: Encoder = ENCODER) -> None:
         self._encoder = encoder
         self._models = {name: CellRegression(encoder.size, steps) for name, steps in LEARNERS.items()}
+        self.guard = Guard()
         self.records = 0
         self.frauds = 0
         self.learned_to_ms: int | None = None
         self.parent: str | None = None
 
     def learn(self, record: TrainingRecord) -> None:
-        """Learn one record of the log."""
-        self.learn_example(record.features, is_fraud=record.verdict == "fraud", weight=record.weight)
+        """Learn one record of the log, as far as the guard lets it."""
+        self.learn_told(Witness.of(record), self._encoder.encode(record.features), record.weight)
         self.learned_to_ms = max(self.learned_to_ms or 0, record.reported_at_ms)
+
+    def learn_told(self, witness: Witness, cells: Sequence[int], weight: float) -> None:
+        """Learn what somebody says of a payment with these cells, as far as the guard lets it."""
+        if weight := self.guard.weigh(witness, weight, cells):
+            self.learn_cells(cells, is_fraud=witness.is_fraud, weight=weight)
+        else:
+            self.records += 1
 
     def learn_example(self, features: Features, *, is_fraud: bool, weight: float = 1.0) -> None:
         """Learn one example, which stands for as many as it weighs."""
@@ -72,7 +81,10 @@ class Learner:
             learned_to_ms=self.learned_to_ms,
             feature_schema=self._encoder.schema,
             libraries=libraries(),
-            state={"learners": {name: model.state() for name, model in self._models.items()}},
+            state={
+                "learners": {name: model.state() for name, model in self._models.items()},
+                "guard": self.guard.state(),
+            },
             digest="",
         )
         version = f"m-{self.records}-{digest_of(model)[:12]}"
@@ -99,6 +111,7 @@ class Learner:
         learner.learned_to_ms, learner.parent = model.learned_to_ms, model.parent
         for name, state in model.state["learners"].items():
             learner._models[name].restore(state)
+        learner.guard.restore(model.state["guard"])
         return learner
 
 

@@ -26,6 +26,7 @@ from tests.bench import (
     months,
     page,
     pipeline,
+    poisoning,
     quality,
     recompute,
     recovery,
@@ -131,6 +132,13 @@ def _quality(flags: argparse.Namespace) -> dict[str, Any]:
     return _tested(partial(quality.run, ap_min=ap_min, ratio_min=flags.ratio_min))(flags)
 
 
+def _poisoning(flags: argparse.Namespace) -> dict[str, Any]:
+    if not flags.input and "HANDBOOK_DATA" not in os.environ:
+        return poisoning.run(None)
+    test_to = flags.test_to or (None if flags.input else poisoning.TEST_TO)
+    return poisoning.run(_recording(flags, FOUR_MONTHS), mapping=flags.mapping, test_to=test_to)
+
+
 BENCHES: Mapping[str, Bench] = {
     "live": Bench(live, (_seconds(120), RATE), lambda flags: live.run(seconds=flags.seconds, rate=flags.rate)),
     "pipeline": Bench(
@@ -183,6 +191,7 @@ BENCHES: Mapping[str, Bench] = {
         (("--weeks", {"type": int, "default": maturity.WEEKS}), ("--seed", {"type": int, "default": 1})),
         lambda flags: maturity.run(weeks=flags.weeks, seed=flags.seed),
     ),
+    "poisoning": Bench(poisoning, (_input(FOUR_MONTHS), MAPPING, TESTED[1]), _poisoning),
     "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
     "hot-merchant": Bench(
         hot_merchant,
