@@ -2,13 +2,13 @@
 
 A snapshot is cut where the number of records learned is a multiple of `snapshot_records`: a place that the log sets, so
 every learner of this log cuts the same snapshots. It holds its own position; a task that opens takes up the last one
-and reads on behind it. Between two snapshots nothing is written, and what was learned there is learned again after a
+and reads on behind it. Between two snapshots no state is written, and what was learned there is learned again after a
 crash. A record that cannot be read is put aside together with a snapshot behind it, so that it is put aside once.
 
 With each snapshot goes an alias record, in one transaction: the snapshot becomes champion, unless it is much worse than
-the one in force on what is held out of learning. Quarantines that begin or end are told by alerts, as that is. Commands
-of people change the alias: answer, alias and position are one transaction, so each is carried out once. What is read
-back is believed only with its signature.
+the one in force on payments whose labels are trusted. Quarantines that begin or end are told by alerts, as that is; an
+alert that is raised again after a crash is the same one. Commands of people change the alias: answer, alias and
+position are one transaction, so each is carried out once. What is read back is believed only with its signature.
 """
 
 from collections import Counter

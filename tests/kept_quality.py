@@ -43,8 +43,8 @@ def found(without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return quality, calibration and every hundredth score; `without` hides features from the model."""
     end_ms = (FIRST_DAY + DAYS) * DAY_MS
     small = takewhile(lambda case: case.transaction.event_time_ms < end_ms, cases(WORLD))
-    how = {"kept_one_in": 3, "snapshot_records": 100, "costs": Costs(), "without": without}
-    scored = score_all(small, shipped_rates(), **how)
+    rates, costs = shipped_rates(), Costs()
+    scored = score_all(small, rates, kept_one_in=3, snapshot_records=100, costs=costs, without=without)
     tested = scored.days >= FIRST_DAY + TESTED_FROM
     scores, frauds = scored.scores[tested], scored.frauds[tested]
     said = probabilities_of(scores)

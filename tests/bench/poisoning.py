@@ -165,11 +165,12 @@ def scored(kept: Sequence[Moment], attack: Attack | None, arm: Arm, attack_day: 
                 scores.append(arm.scorer.log_odds(moment.cells) if arm.scorer else 0.0)
                 frauds.append(moment.fraud)
             continue
-        lied_about = attack and moment.day >= attack_day
-        for label in (
-            attack(moment, moment.label, moment.day - attack_day) if attack and lied_about else (moment.label,)
-        ):
-            arm.learn(label, moment.cells)
+        label = moment.label
+        if drawn("told", label) < CUSTOMERS_SHARE:
+            label = saying(label, label.verdict)
+        lies = attack(moment, label, moment.day - attack_day) if attack and moment.day >= attack_day else (label,)
+        for each in lies:
+            arm.learn(each, moment.cells)
     return average_precision(np.array(scores, np.float64), np.array(frauds, np.bool_))
 
 
@@ -212,10 +213,11 @@ def compared(
 
     plain, _ = learned(None, guarded=False)
     guarded, quiet = learned(None, guarded=True)
-    rows = {}
+    rows, hold = {}, True
     for name, attack in attacks.items():
         open_, _ = learned(attack, guarded=False)
         held, arm = learned(attack, guarded=True)
+        hold = hold and plain - held <= max(LOSS_SHARE_MAX * (plain - open_), 0.0)
         rows[name] = {
             "ap_without_guard": rounded(open_),
             "ap_with_guard": rounded(held),
@@ -225,7 +227,6 @@ def compared(
             "snapshots_refused": arm.refused,
         }
     cost = plain - guarded
-    shares_hold = all(row["loss_with_guard"] <= LOSS_SHARE_MAX * row["loss_without_guard"] for row in rows.values())
     return {
         "payments": sum(moment.label is None for moment in kept),
         "ap": rounded(plain),
@@ -235,5 +236,5 @@ def compared(
         "snapshots_refused": quiet.refused,
         "attacks": rows,
         "bounds": {"cost_max": COST_MAX, "loss_share_max": LOSS_SHARE_MAX},
-        "holds": bool(cost <= COST_MAX and shares_hold),
+        "holds": bool(cost <= COST_MAX and hold),
     }

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.label import LabelSource
-from streams.detector import guard as guarding
 from streams.detector.guard import BUCKETS, WARM_UP, Guard, Witness
-from streams.detector.holdout import FRAUDS_MAX, HONEST_MAX, Holdout
+from streams.detector.reference import FRAUDS_MAX, HONEST_MAX
 
 Told = tuple[Witness, float]
 
@@ -36,18 +35,13 @@ def _weigh(guard: Guard, log: list[Told]) -> list[float]:
     return [guard.weigh(witness, weight, [at % 50]) for at, (witness, weight) in enumerate(log)]
 
 
-def _is_held_out(witness: Witness) -> bool:
-    return witness.source in guarding.JUDGING and Holdout().keep(witness.transaction_id, witness.is_fraud, [])
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_honest_witnesses_are_learned_as_they_weigh(seed: int) -> None:
-    """Law: within the shares each record has its own weight, but for the few that are held out to judge by."""
+    """Law: within the shares each record has its own weight."""
     guard, log = Guard(), _log(seed, 4_000)
     learned = _weigh(guard, log)
-    assert learned == [0.0 if _is_held_out(witness) else weight for witness, weight in log]
+    assert learned == [weight for _, weight in log]
     assert guard.quarantined == 0
-    assert 0 < learned.count(0.0) < 0.07 * len(log)
 
 
 BURSTS: dict[str, Callable[[], list[Told]]] = {
@@ -89,7 +83,7 @@ def test_burst_of_a_trusted_source_is_learned() -> None:
     guard = Guard()
     _weigh(guard, _log(1, 4_000))
     burst = _burst(200, source="chargeback")
-    assert sum(_weigh(guard, burst)) == sum(not _is_held_out(witness) for witness, _ in burst)
+    assert sum(_weigh(guard, burst)) == len(burst)
 
 
 def test_quarantine_ends_when_the_burst_has_faded() -> None:
@@ -137,7 +131,7 @@ def test_memory_is_bounded() -> None:
     state: dict[str, Any] = guard.state()
     assert len(state["accounts"]) <= 2 + 2 * 5 + 2 * 3 * 2 * BUCKETS
     assert len(json.dumps(state)) < 250_000
-    assert [len(state["holdout"][name]) for name in ("frauds", "honest")] == [FRAUDS_MAX, HONEST_MAX]
+    assert [len(state["reference"][name]) for name in ("frauds", "honest")] == [FRAUDS_MAX, HONEST_MAX]
 
 
 def test_nobody_is_judged_before_there_is_a_measure() -> None:

@@ -105,4 +105,4 @@ def test_snapshot_that_is_worse_does_not_decide(monkeypatch: pytest.MonkeyPatch,
     assert [alias.newest for alias in topics.aliases] == versions
     refused = [alert for alert in _alerts(topics).values() if alert.kind == "worse"]
     assert [alert.subject for alert in refused] == versions[versions.index(decides) + 1 :]
-    assert all(alert.text.startswith("log loss of ") for alert in refused)
+    assert all(alert.text.startswith("its AUC on ") for alert in refused)
