@@ -57,13 +57,13 @@ class ModelVersion(Message):
     rebuilt_at: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Before this offset only what still stood then was learned."
     )
-    records: Annotated[int, Field(ge=0)] = Field(description="Training records learned, since the log began.")
-    frauds: Annotated[int, Field(ge=0)] = Field(description="How many of them were fraud.")
+    records: Annotated[int, Field(ge=0)] = Field(description="Training records met, since the log began.")
+    frauds: Annotated[int, Field(ge=0)] = Field(description="How many frauds of them were learned.")
     learned_to_ms: TimeMs | None = Field(default=None, description="Report time of the newest label learned.")
     feature_schema: str = Field(description="Hash of the inputs it takes and of how they are coded.")
     libraries: dict[str, str] = Field(description="Versions of the packages whose arithmetic it depends on.")
     code_version: str = Field(default="", description="Code that learned it; no part of what the version names.")
-    state: dict[str, Any] = Field(description="Coefficients and optimiser state; never a pickle.")
+    state: dict[str, Any] = Field(description="Coefficients, optimiser state and the guard's accounts; never a pickle.")
     digest: str = Field(description="SHA-256, hex, over the JSON of all other fields.")
 
     @property

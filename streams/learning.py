@@ -2,11 +2,13 @@
 
 A snapshot is cut where the number of records learned is a multiple of `snapshot_records`: a place that the log sets, so
 every learner of this log cuts the same snapshots. It holds its own position; a task that opens takes up the last one,
-reads again what the next trees grow from, and goes on behind it. Between two snapshots nothing is written, and what was
-learned there is learned again after a crash. A record that cannot be read is put aside together with a snapshot behind
-it, so that it is put aside once.
+reads again what the next trees grow from, and goes on behind it. Between two snapshots no state is written, and what
+was learned there is learned again after a crash. A record that cannot be read is put aside together with a snapshot
+behind it, so that it is put aside once.
 
-With each snapshot goes an alias record, in one transaction. Commands of people change the alias: answer, alias and
+With each snapshot goes an alias record, in one transaction: the snapshot becomes champion, unless it is much worse than
+the one in force on payments whose labels are trusted. Quarantines that begin or end are told by alerts, as that is; an
+alert that is raised again after a crash is the same one. Commands of people change the alias: answer, alias and
 position are one transaction, so each is carried out once. What is read back is believed only with its signature.
 """
 
@@ -19,16 +21,16 @@ from schemas.fields import Message
 from schemas.learning import ModelVersion, TrainingRecord
 from schemas.signing import Signer
 from schemas.topics import ALERTS, ALIASES, AUDIT, CONTROLS, MODELS, TRAINING, Topic
-from streams.detector.admission import CHAMPION, Admission, NotAdmittedError
+from streams.detector.admission import CHAMPION, TIME_MS_MIN, Admission, NotAdmittedError, alert_of, place_of
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.rebuild import rebuilt
 from streams.detector.registry import Registry
-from streams.detector.scorer import made_by
+from streams.detector.scorer import Scorer, made_by
 from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
 from streams.exactly_once import FencedError, Restored, TaskLog
-from streams.look_back import MODELS_BACK, backwards, between, last_alias
+from streams.look_back import MODELS_BACK, backwards, between, find, last_alias
 from streams.recompute.logs import Logs
 
 
@@ -64,6 +66,7 @@ class LearningTask:
         self._registry = Registry(admission, self._model_at)
         self._snapshot_records = snapshot_records
         self._learner = Learner()
+        self._in_force: Scorer | None = None
         self._next: dict[str, int] = {}
         self._in_transaction = False
 
@@ -130,17 +133,45 @@ class LearningTask:
                 continue
             assert isinstance(event.message, TrainingRecord)
             self._learner.learn(event.message)
+            self._tell_turns(event)
             self.counters["learned"] += 1
             if self._learner.records % self._snapshot_records == 0:
                 self._cut()
+
+    def _tell_turns(self, event: Event) -> None:
+        turns = self._learner.guard.turns
+        for kind in ("quarantined", "released") if turns else ():
+            if text := "; ".join(turn.text for turn in turns if turn.held == (kind == "quarantined")):
+                self._alert(kind, place_of(event.record), text)
 
     def _cut(self) -> None:
         cut = self._learner.snapshot(self._next.get(TRAINING.name, 0))
         self._learner.parent = cut.version
         model = made_by(cut, self.stage.context.code_version)
+        candidate = self._learner.scorer()._replace(version=model.version)
+        worse = self._learner.guard.worse(candidate, self._champion())
         self._write(self._signed(MODELS, model.version, model))
-        self._write(self._signed(ALIASES, CHAMPION, self._registry.cut(model.version)))
+        self._write(self._signed(ALIASES, CHAMPION, self._registry.cut(model.version, may_decide=worse is None)))
+        if worse:
+            self._alert("worse", model.version, worse)
+        if self._registry.alias.version == model.version:
+            self._in_force = candidate
         self.counters["snapshots"] += 1
+
+    def _champion(self) -> Scorer | None:
+        """Return what is in force: it is looked up where it is not the last that was cut."""
+        version = self._registry.alias.version
+        if version is not None and (self._in_force is None or self._in_force.version != version):
+            self._in_force = None
+            for record in find(self._logs, version):
+                with suppress(NotAdmittedError):
+                    self._in_force = self._admission.snapshot(record).scorer
+                    break
+        return self._in_force
+
+    def _alert(self, kind: str, subject: str, text: str) -> None:
+        alert = alert_of(kind, subject, text, max(self.watermark_ms, TIME_MS_MIN))
+        self._write(Output(ALERTS, alert.alert_id.encode(), encode(alert), self.partition))
 
     def _carry_out(self, record: Record) -> None:
         done = self._registry.carry_out(record)

@@ -15,6 +15,7 @@ from schemas.sampling import weight_of
 from schemas.transaction import Transaction
 from streams.detector.card import effective_of, pay_by_card
 from streams.detector.encode import ENCODER
+from streams.detector.guard import Witness
 from streams.detector.learner import Learner
 from streams.detector.merchant import pay_at_merchant
 from streams.detector.profile import CARD, MERCHANT
@@ -30,10 +31,10 @@ class Predicted(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A label with what its payment was predicted from; it stands for as many as it weighs."""
+    """A label with what its payment was predicted from, and whose it is; it stands for as many as it weighs."""
 
     cells: "array[int]"
-    is_fraud: bool
+    witness: Witness
     weight: float
 
 
@@ -93,10 +94,13 @@ class Backtest:
         weight = weight_of(effective, self._kept_one_in)
         if cells is None or weight is None:
             return None
-        return Example(cells, effective.verdict == "fraud", weight)
+        said = effective.transaction_id, effective.card, effective.merchant, effective.verdict_source
+        return Example(cells, Witness(*said, effective.verdict == "fraud"), weight)
 
     def learn(self, example: Example) -> None:
-        """Learn an example; at every so manieth, let what was learned decide."""
-        self.learner.learn_cells(example.cells, is_fraud=example.is_fraud, weight=example.weight)
+        """Learn an example; at every so manieth, let what was learned decide, unless it is worse than what does."""
+        self.learner.learn_told(example.witness, example.cells, example.weight)
         if self.learner.records % self._snapshot_records == 0:
-            self.scorer = self.learner.scorer()
+            candidate = self.learner.scorer()
+            if not self.learner.guard.worse(candidate, self.scorer):
+                self.scorer = candidate

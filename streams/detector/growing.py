@@ -59,13 +59,18 @@ class Examples:
         self._weights[at] = weight
         self._added += 1
 
+    def hold_back(self, ago: int) -> None:
+        """Let nothing grow from the example that was added so many ago, 1 being the last."""
+        if ago <= len(self):
+            self._weights[(self._added - ago) % self._held_max] = 0.0
+
     def __len__(self) -> int:
         return min(self._added, self._held_max)
 
     @property
     def frauds(self) -> int:
-        """How many of those that are remembered are fraud."""
-        return int(self._frauds[: len(self)].sum())
+        """How many of those that trees grow from are fraud."""
+        return int(self._frauds[: len(self)][self._weights[: len(self)] > 0].sum())
 
     def grow(self) -> Grown:
         """Return trees grown from all that is remembered, of which some must be fraud and some not."""
@@ -73,6 +78,7 @@ class Examples:
 
         oldest = self._added % self._held_max if self._added > self._held_max else 0
         order = (np.arange(len(self)) + oldest) % self._held_max
+        order = order[self._weights[order] > 0]
         frauds, weights = self._frauds[order], self._weights[order]
         rate = float(np.average(frauds, weights=weights))
         data = xgboost.QuantileDMatrix(self._cells[order].astype(np.float32), label=frauds, weight=weights, nthread=1)

@@ -10,6 +10,7 @@ All that is learned is a function of the log up to an offset, so a snapshot can 
 for coefficient.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from streams.detector import growing
 from streams.detector.encode import ENCODER, Encoder
 from streams.detector.forest import Forest, Tree
 from streams.detector.growing import Examples
+from streams.detector.guard import Guard, Witness
 from streams.detector.losses import Losses
 from streams.detector.regression import CellRegression, Steps
 from streams.detector.scorer import Scorer, digest_of, scorer_from
@@ -30,7 +32,7 @@ CELL_STEPS = Steps(0.07, power=0.3)
 LEAF_STEPS = Steps(0.02, power=0.5)
 """Leaves know already, from all that they were grown from: they move a little, and less and less."""
 
-GROWTH_RECORDS_MIN = 2_000
+GROWTH_RECORDS_MIN = 500
 GROWTH = 0.25
 """Trees are grown anew when so many records more were learned, and so large a part more."""
 OUT_OF_DATE_RECORDS_MIN = 2_000
@@ -83,6 +85,8 @@ class Learner:
         self._losses = Losses()
         self._examples = Examples(EXAMPLES_MAX, len(encoder.features))
         self._grown_at_records = 0
+        self.guard = Guard()
+        self._held_back = deque[int]()
         self.records = 0
         self.frauds = 0
         self.learned_to_ms: int | None = None
@@ -90,9 +94,21 @@ class Learner:
         self.rebuilt_at: int | None = None
 
     def learn(self, record: TrainingRecord) -> None:
-        """Learn one record of the log."""
-        self.learn_example(record.features, is_fraud=record.verdict == "fraud", weight=record.weight)
+        """Learn one record of the log, as far as the guard lets it."""
+        self.learn_told(Witness.of(record), self._encoder.encode(record.features), record.weight)
         self.learned_to_ms = max(self.learned_to_ms or 0, record.reported_at_ms)
+
+    def learn_told(self, witness: Witness, cells: Sequence[int], weight: float) -> None:
+        """Learn what somebody says of a payment with these cells, as far as the guard lets it."""
+        if weight := self.guard.weigh(witness, weight, cells):
+            self.learn_cells(cells, is_fraud=witness.is_fraud, weight=weight)
+        else:
+            # It keeps its place among the last records, so that who reads them again knows which they are.
+            self._held_back.append(self.records)
+            self._examples.add(cells, is_fraud=witness.is_fraud, weight=0.0)
+            self.records += 1
+        while self._held_back and self._held_back[0] < self.records - EXAMPLES_MAX:
+            self._held_back.popleft()
 
     def learn_example(self, features: Features, *, is_fraud: bool, weight: float = 1.0) -> None:
         """Learn one example, which stands for as many as it weighs."""
@@ -136,6 +152,8 @@ class Learner:
         for record in records:
             cells = self._encoder.encode(record.features)
             self._examples.add(cells, is_fraud=record.verdict == "fraud", weight=record.weight)
+        for number in self._held_back:
+            self._examples.hold_back(self.records - number)
 
     @property
     def examples_max(self) -> int:
@@ -189,6 +207,8 @@ class Learner:
             "losses": self._losses._asdict(),
             "share_of_leaves": share if leaves else 0.0,
             "grown_at_records": self._grown_at_records,
+            "held_back": [*self._held_back],
+            "guard": self.guard.state(),
         }
 
     @classmethod
@@ -201,6 +221,8 @@ class Learner:
         learner._cells.restore(model.state["cells"])
         learner._losses = Losses(**model.state["losses"])
         learner._grown_at_records = model.state["grown_at_records"]
+        learner.guard.restore(model.state["guard"])
+        learner._held_back = deque(model.state["held_back"])
         if leaves := model.state["leaves"]:
             trees = [Tree(**each) for each in leaves["trees"]]
             learner._take_up(trees, leaves["intercept"], leaves["squares"])

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from schemas.learning import TrainingRecord
 from streams.detector.encode import ENCODER, Encoder
+from streams.detector.guard import Witness
 from streams.detector.learner import Learner
 
 
@@ -19,14 +20,14 @@ def rebuilt(records: Iterable[TrainingRecord], encoder: Encoder = ENCODER) -> Le
     """
     last: dict[tuple[str, str], int] = {}
     cells, width = array("H"), len(encoder.features)
-    said = list[tuple[bool, float, int]]()
+    said = list[tuple[Witness, float, int]]()
     for number, record in enumerate(records):
         last[record.card, record.transaction_id] = number
         cells.extend(encoder.encode(record.features))
-        said.append((record.verdict == "fraud", record.weight, record.reported_at_ms))
+        said.append((Witness.of(record), record.weight, record.reported_at_ms))
     learner = Learner(encoder)
     for number in sorted(last.values()):
-        is_fraud, weight, reported_at_ms = said[number]
-        learner.learn_cells(cells[number * width : (number + 1) * width], is_fraud=is_fraud, weight=weight)
+        witness, weight, reported_at_ms = said[number]
+        learner.learn_told(witness, cells[number * width : (number + 1) * width], weight)
         learner.learned_to_ms = max(learner.learned_to_ms or 0, reported_at_ms)
     return learner

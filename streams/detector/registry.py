@@ -64,11 +64,11 @@ class Registry:
         }
         self.alias = Alias(name=CHAMPION, mode="follow", sequence=0, controls_next=0)
 
-    def cut(self, version: str) -> Alias:
-        """Return the alias record that goes with a new snapshot: a pinned champion stays."""
+    def cut(self, version: str, *, may_decide: bool = True) -> Alias:
+        """Return the alias record that goes with a new snapshot: a champion that is pinned, or better, stays."""
         before = self.alias.model_copy(update={"newest": version})
-        pinned = before.mode == "pinned"
-        champion, offset = (before.version, before.model_offset) if pinned else (version, None)
+        stays = before.mode == "pinned" or not may_decide
+        champion, offset = (before.version, before.model_offset) if stays else (version, None)
         self.alias = self._with(before, champion, offset, mode=before.mode, changed_by=None)
         return self.alias
 

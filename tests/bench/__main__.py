@@ -28,6 +28,7 @@ from tests.bench import (
     months,
     page,
     pipeline,
+    poisoning,
     quality,
     rebuild,
     recompute,
@@ -147,6 +148,13 @@ def _quality(flags: argparse.Namespace) -> dict[str, Any]:
     return _tested(partial(quality.run, ap_min=ap_min, ratio_min=flags.ratio_min))(flags)
 
 
+def _poisoning(flags: argparse.Namespace) -> dict[str, Any]:
+    if not flags.input and "HANDBOOK_DATA" not in os.environ:
+        return poisoning.run(None)
+    test_to = flags.test_to or (None if flags.input else poisoning.TEST_TO)
+    return poisoning.run(_recording(flags, FOUR_MONTHS), mapping=flags.mapping, test_to=test_to)
+
+
 BENCHES: Mapping[str, Bench] = {
     "live": _plain(live, _seconds(120), RATE),
     "pipeline": _plain(pipeline, WORKERS, _int("--transactions", 200_000)),
@@ -196,6 +204,7 @@ BENCHES: Mapping[str, Bench] = {
     "drift": _plain(
         drift, _int("--weeks", drift.WEEKS), _int("--each", drift.PLANTED_EACH, "planted changes of each kind"), SEED
     ),
+    "poisoning": Bench(poisoning, (_input(FOUR_MONTHS), MAPPING, TESTED[1]), _poisoning),
     "months": Bench(months, (_input(FOUR_MONTHS), MAPPING, *TESTED), _tested(months.run)),
     "hot-merchant": _plain(hot_merchant, _int("--events", 1_000_000)),
     "recovery": Bench(

@@ -163,11 +163,11 @@ class _Run:
         example = self.backtest.report(label)
         if example is None:
             return
-        self.payments.label(label, fraud=example.is_fraud)
-        told = {"mixture": example.is_fraud, "mixed-up": bool(self._before)}
+        self.payments.label(label, fraud=example.witness.is_fraud)
+        told = {"mixture": example.witness.is_fraud, "mixed-up": bool(self._before)}
         for name, challenger in self.challengers.items():
             challenger.learn(example.cells, is_fraud=told[name], weight=example.weight)
-        self._before = example.is_fraud
+        self._before = example.witness.is_fraud
 
     def midnight(self, today: int) -> None:
         model = self.challengers["mixture"].snapshot(0)

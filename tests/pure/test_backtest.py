@@ -16,6 +16,7 @@ from streams.detector.backtest import Backtest
 from streams.detector.card import CardStage
 from streams.detector.decide import InForce
 from streams.detector.encode import ENCODER
+from streams.detector.guard import Witness
 from streams.detector.learner import Learner
 from streams.detector.merchant import MerchantStage
 from streams.detector.scorer import scorer_of
@@ -76,7 +77,9 @@ class _Live:
         known = self._predicted.get((label.card, label.transaction_id))
         if weight is None or known is None:
             return
-        self.learner.learn_example(known.features, is_fraud=label.verdict == "fraud", weight=weight)
+        cells = ENCODER.encode(known.features)
+        said = label.transaction_id, label.card, label.merchant, label.verdict_source
+        self.learner.learn_told(Witness(*said, label.verdict == "fraud"), cells, weight)
         if self.learner.records % SNAPSHOT_RECORDS == 0:
             model = decode(ModelVersion, encode(self.learner.snapshot(self.learner.records)))
             assert isinstance(model, ModelVersion)
