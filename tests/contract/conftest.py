@@ -21,6 +21,7 @@ def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Closed with its module: the engine has one folder at a time in a process."""
     opened = open_warehouse(Settings(data_dir=tmp_path_factory.mktemp("views")))
     migrate(opened)
     yield Told(opened)
