@@ -60,6 +60,10 @@ def history(seed: int) -> list[Told]:
             at_ms = paid_ms + chance.randrange(40 * DAY_MS)
             stored_ms = at_ms + chance.choice((5, 20 * DAY_MS))
             told.append((stored_ms, "outcomes", outcome(transaction_id=name, kind=kind, occurred_at_ms=at_ms)))
+    # Reversed before any time that is asked for, and told after all of them.
+    made = prediction("tx-reversed", event_time_ms=AT_MS, features={"card_count_1h": 3, "merchant_pace": 0.5})
+    back = outcome(transaction_id="tx-reversed", kind="reversed", occurred_at_ms=AT_MS + DAY_MS)
+    told += [(AT_MS, "predictions", made), (AT_MS + 450 * DAY_MS, "outcomes", back)]
     told.sort(key=lambda each: each[0])
     return [Told(table, message, at_ms, offset) for offset, (at_ms, table, message) in enumerate(told)]
 
