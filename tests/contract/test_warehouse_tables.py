@@ -80,6 +80,7 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
         *(sink.view for sink in SINKS),
         "v_verdicts",
         "v_labelled",
+        "v_alerts_firing",
         "matured",
         "schema_migrations",
         "feature_hours",
