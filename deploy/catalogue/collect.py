@@ -29,6 +29,9 @@ WITHOUT_MESSAGE: Mapping[str, str] = {
 }
 """Topics whose values are none of our messages."""
 
+NAMED_BY_A_VIEW = {"champion_probability": "Probability of fraud that the champion gave, which decided"}
+"""Columns that a view takes from a table under a name of its own: the engine keeps no comment for them."""
+
 STAGE_OF = {"payment": "card", "card": "card", "merchant": "merchant"}
 TABLES = """
 SELECT name, engine, comment, as_select FROM system.tables
@@ -150,6 +153,8 @@ def comment_of(name: str, table: str, comments: Comments) -> str:
     >>> comment_of("card", "b", {"a": {"card": "Token"}, "b": {"card": ""}}), comment_of("age", "b", {})
     ('Token', '')
     """
+    if name in NAMED_BY_A_VIEW:
+        return NAMED_BY_A_VIEW[name]
     tables = [table, *(each for each in comments if each != table)]
     names = (name, name.removesuffix("_ms"))
     return next((told for each in tables for of in names if (told := comments.get(each, {}).get(of))), "")

@@ -176,7 +176,7 @@ def test_all_that_was_committed_is_stored_once_and_can_be_read(kafka: Settings, 
     assert set(again.values()) == {0}, "what was committed is not read again"
     assert json.loads(done(command(kafka, "query", "--json", STORED))) == expected(1_000)
     path = tmp_path / "decisions.parquet"
-    done(command(kafka, "export", "v_decisions", str(path)))
+    done(command(kafka, "query", "SELECT * FROM v_decisions", "--parquet", str(path)))
     assert pq.read_metadata(path).num_rows == 1_000
     assert done(command(kafka, "migrate", "--dry-run")) == ""
     refused = done(command(kafka, "query", "SELECT no_such"), code=1)
