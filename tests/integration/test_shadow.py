@@ -58,10 +58,10 @@ def test_the_process_scores_what_was_decided(kafka: Settings, tmp_path: Path) ->
     """Law: each prediction is scored by what the log held before it, once over two runs; a snapshot is left, signed."""
     key = tmp_path / "shadow.pem"
     write_secret(key, new_private_pem().decode())
-    settings = kafka.model_copy(update={"shadow_models": "cells", "snapshot_records": 5, "signing_key_file": str(key)})
+    settings = kafka.model_copy(update={"shadow_models": "cells", "snapshot_records": 10, "signing_key_file": str(key)})
     create_topics(settings, (PREDICTIONS, TRAINING, SHADOW_SCORES, MODELS))
     now_ms = time.time_ns() // 1_000_000 - 100_000
-    _write(settings, TRAINING, [(now_ms + 10 * at, record) for at, record in enumerate(RECORDS)])
+    _write(settings, TRAINING, [(now_ms + 10 * at, record) for at, record in enumerate(RECORDS * 2)])
     decided = [(now_ms + 100 * at + 5, prediction(f"tx-{at}")) for at in range(SCORED)]
     _write(settings, PREDICTIONS, decided[: SCORED // 2])
     reader = Consumer({**connection(settings), "group.id": "nobody", "auto.offset.reset": "earliest"})
@@ -83,4 +83,4 @@ def test_the_process_scores_what_was_decided(kafka: Settings, tmp_path: Path) ->
     assert message is not None
     trusted = TrustedKeys({"learner": {"shadow": Signer(key.read_bytes()).public_pem}})
     model = Admission(trusted).snapshot(record_of(MODELS, message)).model
-    assert (model.challenger, model.records) == ("cells", 50)
+    assert (model.challenger, model.records) == ("cells", 100)
