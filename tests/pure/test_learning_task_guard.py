@@ -48,6 +48,7 @@ def _honest(number: int) -> list[Record]:
 
 
 def _led(topics: _Topics, log: list[Record]) -> LearningTask:
+    topics.training = log
     task = LearningTask(
         STAGE,
         0,
