@@ -7,8 +7,6 @@ frauds that became known before, which are as old.
 from collections import defaultdict
 from math import sqrt
 
-from river.drift import ADWIN
-
 from consumers.monitors.chance import share_of, z_of
 from consumers.monitors.finding import Columns, Fact, Finding
 
@@ -180,6 +178,8 @@ def errors_rose(columns: Columns) -> Finding | None:
     losses = [min(loss, LOSS_MAX) / LOSS_MAX for loss in columns["loss"]]
     if len(losses) < ERRORS_MIN:
         return None
+    from river.drift import ADWIN  # noqa: PLC0415 - two seconds that a look into the store need not wait for
+
     detector = ADWIN(delta=ADWIN_DELTA)
     over, before, after = False, 0.0, 0.0
     total, rows = 0.0, 0

@@ -216,6 +216,8 @@ def test_sigterm_stores_what_was_read_and_exits_0(kafka: Settings) -> None:
 def test_two_sinks_share_the_partitions_and_lose_none(kafka: Settings, tmp_path: Path) -> None:
     other = kafka.model_copy(update={"data_dir": tmp_path / "other"})
     publish(kafka, 3_000)
+    for each in (kafka, other):
+        done(command(each, "migrate"))
     sinks = [command(each, "sink") for each in (kafka, other)]
     time.sleep(4)
     for sink in sinks:

@@ -21,6 +21,7 @@ from schemas.label import Label
 from schemas.sampling import weight_of
 from schemas.settings import Settings
 from schemas.topics import LABELS
+from schemas.topics_to_kafka import create_topics
 from tests.bench.bad_input import partition_of
 from tests.contract.warehouse_rows import AT_MS, insert, outcome, prediction, row
 
@@ -65,6 +66,8 @@ def test_silence_is_published_once_and_where_its_card_belongs(kafka: Settings) -
     """Law: a sample of what matured is published, under the card's key and partition; another run adds nothing."""
     settings = kafka.model_copy(update={"silence_matures_days": MATURITY_DAYS})
     store_silence(settings)
+    # Before anybody subscribes: a reader looks for a topic that is not there yet only every few minutes.
+    create_topics(settings, [LABELS])
     reader = Consumer({**connection(settings), "group.id": "nobody", "auto.offset.reset": "earliest"})
     expected = {
         name
