@@ -22,11 +22,12 @@ from schemas.learning import ModelVersion, TrainingRecord
 from schemas.signing import Signer
 from schemas.topics import ALERTS, ALIASES, AUDIT, CONTROLS, MODELS, TRAINING, Topic
 from streams.detector.admission import CHAMPION, TIME_MS_MIN, Admission, NotAdmittedError, alert_of, place_of
+from streams.detector.encode import ENCODER
 from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.rebuild import rebuilt
 from streams.detector.registry import Registry
-from streams.detector.scorer import Scorer, made_by
+from streams.detector.scorer import Scorer, made_by, scorer_from
 from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
 from streams.exactly_once import FencedError, Restored, TaskLog
@@ -148,7 +149,7 @@ class LearningTask:
         cut = self._learner.snapshot(self._next.get(TRAINING.name, 0))
         self._learner.parent = cut.version
         model = made_by(cut, self.stage.context.code_version)
-        candidate = self._learner.scorer()._replace(version=model.version)
+        candidate = scorer_from(cut.state, model.version, cut.records, cut.frauds, ENCODER)
         worse = self._learner.guard.worse(candidate, self._champion())
         self._write(self._signed(MODELS, model.version, model))
         self._write(self._signed(ALIASES, CHAMPION, self._registry.cut(model.version, may_decide=worse is None)))

@@ -21,7 +21,7 @@ from schemas.fields import Features
 from schemas.learning import ModelVersion, TrainingRecord
 from streams.detector import growing
 from streams.detector.encode import ENCODER, Encoder
-from streams.detector.forest import Forest, Tree
+from streams.detector.forest import Forest, Tree, trees_of
 from streams.detector.growing import Examples
 from streams.detector.guard import Guard, Witness
 from streams.detector.losses import Losses
@@ -224,7 +224,7 @@ class Learner:
         learner.guard.restore(model.state["guard"])
         learner._held_back = deque(model.state["held_back"])
         if leaves := model.state["leaves"]:
-            trees = [Tree(**each) for each in leaves["trees"]]
+            trees = trees_of(leaves["trees"], encoder.cells)
             learner._take_up(trees, leaves["intercept"], leaves["squares"])
         return learner
 

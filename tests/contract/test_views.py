@@ -12,12 +12,12 @@ from scipy.stats import chi2, ks_2samp, kstwobign
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from consumers.drift import drift
+from deploy.catalogue.declared import VIEW
 from schemas.fields import DAY_MS
 from tests.contract.views_data import FROM_MS, KNOWN_MS, truth
 from tests.contract.views_told import DECLINE_COST, PARAMETER, REVIEW_COST, SILENCE, SQL_OF, Told, at, call
 from tests.contract.warehouse_rows import AT_MS
 
-VIEW = re.compile(r"^CREATE OR REPLACE VIEW (v_\w+)\n\((.*?)\n\)\nAS ", re.MULTILINE | re.DOTALL)
 COLUMN = re.compile(r"^    (\w+) [^\n]*?(?:\n        )?COMMENT '[^']+(?:''[^']*)*',?$", re.MULTILINE)
 
 
