@@ -4,7 +4,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumers.kafka_scan import KafkaScan
 from schemas.codec import DecodeFailure, decode, encode
-from schemas.connection import connection, insisted
+from schemas.connection import insisted, writing
 from schemas.registry import Alert
 from schemas.settings import Settings
 from schemas.topics import ALERTS
@@ -24,7 +24,7 @@ class KafkaAlerts:
         self._topic = settings.topic_prefix + ALERTS.name
         self._producer = Producer(
             {
-                **connection(settings),
+                **writing(settings),
                 "transactional.id": f"{settings.application_id}-{settings.topic_prefix}monitors",
                 "transaction.timeout.ms": settings.transaction_timeout_ms,
                 "log_level": 3,

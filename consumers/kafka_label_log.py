@@ -10,7 +10,7 @@ from consumers.kafka_reader import KafkaReader
 from consumers.labels_to_training import AbortedError
 from consumers.rows import Record
 from consumers.training import Write
-from schemas.connection import connection, insisted
+from schemas.connection import insisted, writing
 from schemas.settings import Settings
 from schemas.topics import LABELS_WAITING
 
@@ -30,7 +30,7 @@ class KafkaLabelLog:
         self._topic = settings.topic_prefix + LABELS_WAITING.name
         self._producer = Producer(
             {
-                **connection(settings),
+                **writing(settings),
                 "transactional.id": f"{settings.application_id}-{settings.topic_prefix}label-join-{name}",
                 "transaction.timeout.ms": settings.transaction_timeout_ms,
                 "log_level": 3,

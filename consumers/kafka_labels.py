@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.codec import encode
-from schemas.connection import connection
+from schemas.connection import writing
 from schemas.label import Label
 from schemas.settings import Settings
 from schemas.topics import LABELS
@@ -23,8 +23,7 @@ class KafkaLabels:
         self._failed: list[KafkaError] = []
         self._producer = Producer(
             {
-                **connection(settings),
-                "enable.idempotence": True,
+                **writing(settings),
                 "message.timeout.ms": 0,
                 "partitioner": "murmur2_random",
                 "compression.type": "lz4",

@@ -13,7 +13,7 @@ from consumers.kafka_scan import KafkaScan
 from consumers.letters import Asked, Letter, letter_of
 from consumers.replay import Landing
 from schemas.codec import DecodeFailure, decode, encode
-from schemas.connection import connection, insisted
+from schemas.connection import insisted, writing
 from schemas.dead_letter import Replayed
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, DEAD_LETTERS_REPLAYED
@@ -38,7 +38,7 @@ class LettersToTopics:
         self._prefix = settings.topic_prefix
         self._producer = Producer(
             {
-                **connection(settings),
+                **writing(settings),
                 "transactional.id": f"{settings.application_id}-{settings.topic_prefix}dead-letter-replay",
                 "transaction.timeout.ms": settings.transaction_timeout_ms,
                 "log_level": 3,

@@ -10,7 +10,7 @@ import uuid
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas.connection import connection
+from schemas.connection import connection, writing
 from schemas.settings import Settings
 
 PARTITIONS = 12
@@ -49,7 +49,7 @@ def warm_up(settings: Settings) -> None:
 
 
 def _transactions(settings: Settings, topic: str, transactional_id: str) -> None:
-    producer = Producer(connection(settings) | {"transactional.id": transactional_id, "log_level": 2})
+    producer = Producer(writing(settings) | {"transactional.id": transactional_id, "log_level": 2})
     producer.init_transactions(30)
     for number in range(TRANSACTIONS_EACH):
         producer.begin_transaction()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
-from schemas.connection import connection
+from schemas.connection import writing
 from schemas.history import Header
 from schemas.label import Label, Outcome
 from schemas.recordings.stream import Event
@@ -39,10 +39,8 @@ class KafkaWriter:
         self._topics = {kind: settings.topic_prefix + topic.name for kind, topic in TOPIC_OF.items()}
         self._producer = Producer(
             {
-                **connection(settings),
+                **writing(settings),
                 "client.id": f"{settings.application_id}-producers",
-                "acks": "all",
-                "enable.idempotence": True,
                 # The Java client's partitioner; librdkafka's own puts most keys elsewhere.
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,

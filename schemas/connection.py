@@ -47,6 +47,24 @@ def connection(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value}
 
 
+def writing(settings: Settings) -> dict[str, Any]:
+    """Return how a producer reaches the broker so that what it takes for written is written, once and in order.
+
+    One request is under way at a time. A partition that has just got a leader refuses a batch and may take the one
+    behind it: a broker that has nothing of a producer yet takes any sequence number of it, unless it verifies
+    transactions (KIP-890), and librdkafka counts what came before an acknowledged batch as acknowledged.
+
+    >>> writing(Settings())["max.in.flight.requests.per.connection"]
+    1
+    """
+    return {
+        **connection(settings),
+        "acks": "all",
+        "enable.idempotence": True,
+        "max.in.flight.requests.per.connection": 1,
+    }
+
+
 def reached(settings: Settings, timeout_s: float = TIMEOUT_S) -> AdminClient:
     """Return an administrative client that the broker has answered.
 

@@ -145,11 +145,14 @@ def _work(settings: Settings, stages: tuple[str, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app = build_app(settings, stages)
+        worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+        worker.spinner = None
+        worker.execute_from_commandline()
     except KeyFileError as error:
         sys.exit(f"keys: {error}")
-    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    worker.spinner = None
-    worker.execute_from_commandline()
+    except KeyboardInterrupt:
+        # Told to stop before Faust listens to signals: nothing has begun, so this is a stop in order.
+        logging.getLogger(__name__).info("stopped before it began")
 
 
 def _document(flags: argparse.Namespace, settings: Settings) -> int:

@@ -5,7 +5,7 @@ import logging
 from confluent_kafka import Producer
 
 from schemas.codec import encode
-from schemas.connection import connection
+from schemas.connection import writing
 from schemas.registry import Alert
 from schemas.settings import Settings
 from schemas.topics import ALERTS
@@ -20,7 +20,7 @@ class Alerts:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic_prefix + ALERTS.name
-        self._producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
+        self._producer = Producer(writing(settings))
 
     def tell(self, alert: Alert) -> None:
         """Write an alert, and a line that says the same."""

@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.connection import connection
+from schemas.connection import writing
 from schemas.settings import Settings
 from schemas.signing import Signer
 from schemas.topics import Topic
@@ -22,7 +22,7 @@ def write_signed(settings: Settings, signer: Signer, topic: Topic, key: bytes, v
         if error is not None:
             failed.append(error)
 
-    producer = Producer({**connection(settings), "acks": "all", "enable.idempotence": True})
+    producer = Producer(writing(settings))
     headers: list[tuple[str, str | bytes | None]] = [*signer.headers(topic, key, value, at_ms)]
     name = settings.topic_prefix + topic.name
     producer.produce(name, value, key, partition=0, headers=headers, on_delivery=on_delivery)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from schemas.connection import connection
+from schemas.connection import connection, writing
 from schemas.settings import Settings
 from schemas.topics import Topic
 from streams.detector.stage import Output
@@ -50,7 +50,7 @@ class KafkaTaskLog:
     def fence(self) -> None:
         self._producer = Producer(
             {
-                **connection(self._settings),
+                **writing(self._settings),
                 "transactional.id": self._transactional_id,
                 "log_level": 3,
                 "transaction.timeout.ms": self._settings.transaction_timeout_ms,

@@ -6,7 +6,7 @@ import threading
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.codec import DecodeFailure, decode, encode
-from schemas.connection import connection
+from schemas.connection import connection, writing
 from schemas.learning import Progress
 from schemas.settings import Settings
 from schemas.topics import PROGRESS
@@ -23,7 +23,7 @@ class ProgressExchange:
         self._topic = settings.topic_prefix + PROGRESS.name
         self._worker = worker
         self._heard: dict[str, Progress] = {}
-        self._producer = Producer({**connection(settings), "linger.ms": 0, "acks": 1})
+        self._producer = Producer({**writing(settings), "linger.ms": 0})
         self._consumer = Consumer(
             {
                 **connection(settings),

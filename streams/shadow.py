@@ -20,7 +20,7 @@ from types import FrameType
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from schemas.codec import decode, encode
-from schemas.connection import connection, said
+from schemas.connection import connection, said, writing
 from schemas.decision import Prediction
 from schemas.key_files import KeyFileError, signer_of
 from schemas.learning import ModelVersion, TrainingRecord
@@ -122,9 +122,7 @@ class ShadowRun:
         self._failed: list[KafkaError] = []
         self._producer = Producer(
             {
-                **connection(settings),
-                "acks": "all",
-                "enable.idempotence": True,
+                **writing(settings),
                 "message.max.bytes": MODELS.value_bytes_max,
                 "compression.type": "lz4",
                 "linger.ms": 20,

@@ -14,6 +14,7 @@ from tests.house.purity import (
 from tests.house.shape import (
     OVER_BUDGET,
     TOP_LEVEL,
+    every_producer_loses_nothing,
     every_topic_is_in_the_table,
     migrations_have_numbers_of_their_own,
     modules_and_functions_are_short,
@@ -91,6 +92,7 @@ PLANTED: list[tuple[Rule, Tree]] = [
     (nothing_is_unpickled, {"deploy/a.py": "import numpy as np\nnp.load('f', allow_pickle=True)"}),
     (rooms_do_not_print, {"consumers/__main__.py": "print(1)"}),
     (one_place_says_how_kafka_is_reached, {"tests/a.py": "Producer({'bootstrap.servers': 'broker:9092'})"}),
+    (every_producer_loses_nothing, {PURE: "from confluent_kafka import Producer\nProducer(connection(settings))"}),
     (no_shell_is_started, {"deploy/a.py": "import subprocess\nsubprocess.run('ls', shell=True)"}),
     (no_shell_is_started, {"deploy/a.py": "from os import system as run\nrun('ls')"}),
     (every_topic_is_in_the_table, {"schemas/topics.py": "A = Topic('a')\nB = Topic('b')\nTOPICS = (A,)"}),
@@ -113,6 +115,7 @@ ALLOWED: list[tuple[Rule, Tree]] = [
     (the_detector_imports_nothing_of_the_world, {CORE: "import math\nfrom schemas.topics import DECISIONS"}),
     (nouns_do_no_input_or_output, {PURE: "import random\nrandom.Random(7).random()"}),
     (nouns_do_no_input_or_output, {"streams/tasks.py": "import time"}),
+    (every_producer_loses_nothing, {PURE: "Producer({**writing(settings), 'linger.ms': 5})"}),
     (only_main_reads_the_environment, {"streams/__main__.py": "import os\nos.environ['A']"}),
     (
         no_test_is_left_out,

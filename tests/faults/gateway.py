@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from schemas.codec import decode, encode
-from schemas.connection import connection
+from schemas.connection import connection, writing
 from schemas.settings import Settings
 from schemas.topics import TRANSACTIONS
 from schemas.transaction import Transaction
@@ -69,8 +69,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._producer = Producer(
             {
-                **connection(settings),
-                "enable.idempotence": True,
+                **writing(settings),
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
                 "message.max.bytes": 4_000_000,

@@ -103,6 +103,17 @@ def one_place_says_how_kafka_is_reached(tree: Tree) -> list[str]:
     ]
 
 
+def every_producer_loses_nothing(tree: Tree) -> list[str]:
+    """A producer of a room begins with `schemas.connection.writing`: by the defaults it may lose without a word."""
+    return [
+        f"{path}:{call.lineno}: {name} without writing"
+        for path, source in modules(tree, *ROOMS)
+        for call, name in calls(source)
+        if name.split(".")[-1] == "Producer"
+        if not any(isinstance(node, ast.Name) and node.id == "writing" for node in ast.walk(call))
+    ]
+
+
 def no_shell_is_started(tree: Tree) -> list[str]:
     """A program is started from a list of arguments: a shell would read what is in them."""
     found = []

@@ -19,7 +19,7 @@ from consumers.clickhouse_embedded import EmbeddedWarehouse
 from consumers.warehouse import open_warehouse
 from deploy.clickhouse_server import ClickHouseServer
 from schemas.codec import encode
-from schemas.connection import connection
+from schemas.connection import writing
 from schemas.dead_letter import DeadLetter, Origin
 from schemas.decision import Decision, Prediction, Reason
 from schemas.fields import Message
@@ -119,7 +119,7 @@ def messages(number: int) -> Iterator[tuple[str, int, Message]]:
 
 def publish(settings: Settings, number: int, *, commit_every: int = 2_000) -> None:
     """Write in transactions, as the streams do, with one aborted that nobody may ever see."""
-    producer = Producer({**connection(settings), "transactional.id": settings.topic_prefix, "linger.ms": 5})
+    producer = Producer({**writing(settings), "transactional.id": settings.topic_prefix, "linger.ms": 5})
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(settings.topic_prefix + "fraud.decisions.v1", b"aborted", partition=0)
