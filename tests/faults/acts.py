@@ -14,8 +14,8 @@ RESTART_S_MAX = 10.0
 JOIN_S_MAX = 40.0
 NOTICED_S_MAX = 8.0
 """How long the end of a fault waits for its point to be reached."""
-DISK_NOTICED_S_MAX = 25.0
-"""And for the store to say that its disk is full: it may just be starting again."""
+DISK_NOTICED_S_MAX = 90.0
+"""And for the store to say that its disk is full: it may be starting again after a broker that was away a minute."""
 JOINED = b"] opened "
 """What a worker logs when it has its tasks."""
 STORE_WAITS = b" wait for the store"
