@@ -27,11 +27,11 @@ from streams.detector.learner import Learner
 from streams.detector.learning_stage import LearningStage
 from streams.detector.rebuild import rebuilt
 from streams.detector.registry import Registry
-from streams.detector.scorer import Scorer, made_by, scorer_from
+from streams.detector.scorer import made_by, scorer_from
 from streams.detector.stage import Event, Output, Record, Refusal
 from streams.detector.state import Size
 from streams.exactly_once import FencedError, Restored, TaskLog
-from streams.look_back import MODELS_BACK, backwards, between, find, last_alias
+from streams.look_back import MODELS_BACK, backwards, between, last_alias
 from streams.recompute.logs import Logs
 
 
@@ -67,7 +67,6 @@ class LearningTask:
         self._registry = Registry(admission, self._model_at)
         self._snapshot_records = snapshot_records
         self._learner = Learner()
-        self._in_force: Scorer | None = None
         self._next: dict[str, int] = {}
         self._in_transaction = False
 
@@ -150,25 +149,12 @@ class LearningTask:
         self._learner.parent = cut.version
         model = made_by(cut, self.stage.context.code_version)
         candidate = scorer_from(cut.state, model.version, cut.records, cut.frauds, ENCODER)
-        worse = self._learner.guard.worse(candidate, self._champion())
+        worse = self._learner.guard.worse(candidate)
         self._write(self._signed(MODELS, model.version, model))
         self._write(self._signed(ALIASES, CHAMPION, self._registry.cut(model.version, may_decide=worse is None)))
         if worse:
             self._alert("worse", model.version, worse)
-        if self._registry.alias.version == model.version:
-            self._in_force = candidate
         self.counters["snapshots"] += 1
-
-    def _champion(self) -> Scorer | None:
-        """Return what is in force: it is looked up where it is not the last that was cut."""
-        version = self._registry.alias.version
-        if version is not None and (self._in_force is None or self._in_force.version != version):
-            self._in_force = None
-            for record in find(self._logs, version):
-                with suppress(NotAdmittedError):
-                    self._in_force = self._admission.snapshot(record).scorer
-                    break
-        return self._in_force
 
     def _alert(self, kind: str, subject: str, text: str) -> None:
         alert = alert_of(kind, subject, text, max(self.watermark_ms, TIME_MS_MIN))

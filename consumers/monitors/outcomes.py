@@ -24,6 +24,9 @@ CALIBRATION_TIMES = 2.0
 CALIBRATION_SPREAD = 4.0
 """Variance of the sum over that of independent labels: frauds come in campaigns."""
 
+MIX_LOOKS = 12
+"""Two sides, at six looks in an hour."""
+
 WEEKS = 4
 LABELS_JUMP_TIMES, LABELS_JUMP_MIN = 2.5, 20
 LABELS_EXPECTED_MIN, LABELS_SILENCE = 20, 0.2
@@ -52,7 +55,7 @@ def decisions_moved(columns: Columns) -> Finding | None:
         return None
     share = share_of(acted.pop(0, 0), recent, [acted[age] for age in payments], list(payments.values()))
     times = max(share.recent, 0.5 / recent) / share.reference
-    over = abs(share.z) > z_of(2) and not 1 / MIX_TIMES < times < MIX_TIMES
+    over = abs(share.z) > z_of(MIX_LOOKS) and not 1 / MIX_TIMES < times < MIX_TIMES
     facts: set[Fact] = {"decisions_moved"} if over else set()
     news = [
         version

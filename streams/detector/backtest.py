@@ -102,5 +102,5 @@ class Backtest:
         self.learner.learn_told(example.witness, example.cells, example.weight)
         if self.learner.records % self._snapshot_records == 0:
             candidate = self.learner.scorer()
-            if not self.learner.guard.worse(candidate, self.scorer):
+            if not self.learner.guard.worse(candidate):
                 self.scorer = candidate

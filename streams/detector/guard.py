@@ -13,7 +13,7 @@ contributor withstands poisoning about as well as what is more involved.)
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -40,7 +40,8 @@ FADING, FADING_OF_THE_USUAL = 0.9, 0.99
 """What is left of a count after an age: half after 1,600 records, of what is usual after 17,000."""
 AGES_MAX = 600
 MAJORITY = 0.5
-"""Who usually contributes more than this is himself the measure."""
+"""Who usually contributes more than this has no bound: the others are too few to measure him by, and a wave that he
+alone sees must be learned."""
 
 
 def _powers(fading: float) -> tuple[float, ...]:
@@ -99,7 +100,9 @@ class _Account:
     def bound(self, of: "_Account", share: float, weight: float) -> float:
         """Return how much may be offered, beside what others contribute to the same, in examples of this weight."""
         share = max(share, self.usual / of.usual)
-        expected = share * of.learned if share > MAJORITY else (of.learned - self.learned) * share / (1 - share)
+        if share > MAJORITY:
+            return inf
+        expected = (of.learned - self.learned) * share / (1 - share)
         return max(expected + DEVIATIONS * sqrt(weight * max(expected, 0.0)), EXAMPLES_FREE * weight)
 
 
@@ -116,7 +119,7 @@ class Guard:
 
     >>> guard = Guard()
     >>> def says(number: int, merchant: str, source: LabelSource, *, is_fraud: bool) -> float:
-    ...     return guard.weigh(Witness(f"tx-{number}", f"card_{number % 40}", merchant, source, is_fraud), 1.0, [7])
+    ...     return guard.weigh(Witness(f"tx-{number}", f"card_{number % 40}", merchant, source, is_fraud), 1.0)
     >>> for number in range(3_000):
     ...     _ = says(number, f"mer_{number % 37}", "customer", is_fraud=number % 10 == 0)
     >>> burst = [says(number, "mer_rival", "customer", is_fraud=True) for number in range(100)]
@@ -134,7 +137,7 @@ class Guard:
         self.turns: list[Turn] = []
         self.reference = Reference()
 
-    def weigh(self, witness: Witness, weight: float, cells: Sequence[int]) -> float:
+    def weigh(self, witness: Witness, weight: float) -> float:
         """Return the weight with which a record is learned: its own, or 0 where it is in quarantine."""
         self._records += 1
         self._age = self._records // RECORDS_AN_AGE
@@ -151,8 +154,6 @@ class Guard:
                 learning.append(account)
             if self._holds(source, whole, weight, "source", says, ""):
                 return 0.0
-        if witness.source in JUDGING:
-            self.reference.keep(witness.transaction_id, witness.is_fraud, cells)
         for account in learning:
             account.learned += weight
         return weight
@@ -178,9 +179,14 @@ class Guard:
             self.turns.append(Turn(held, who, text))
         return held
 
-    def worse(self, candidate: Scorer, champion: Scorer | None) -> str | None:
-        """Return how much worse a snapshot is than the one in force, None where it may decide."""
-        return self.reference.worse(candidate.log_odds, champion.log_odds) if champion else None
+    def remember(self, witness: Witness, cells: Sequence[int], said: float) -> None:
+        """Keep an example that was learned, and the log-odds said of it before, if snapshots are judged by such."""
+        if witness.source in JUDGING:
+            self.reference.keep(witness.transaction_id, witness.is_fraud, cells, said)
+
+    def worse(self, candidate: Scorer) -> str | None:
+        """Return how much worse a snapshot is than what was said of trusted payments, None where it may decide."""
+        return self.reference.worse(candidate.log_odds)
 
     def state(self) -> dict[str, Any]:
         """Return all that is remembered, as JSON has it: 1,600 accounts at most, and the examples to judge by."""

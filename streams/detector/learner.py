@@ -100,8 +100,9 @@ class Learner:
 
     def learn_told(self, witness: Witness, cells: Sequence[int], weight: float) -> None:
         """Learn what somebody says of a payment with these cells, as far as the guard lets it."""
-        if weight := self.guard.weigh(witness, weight, cells):
-            self.learn_cells(cells, is_fraud=witness.is_fraud, weight=weight)
+        if weight := self.guard.weigh(witness, weight):
+            said = self.learn_cells(cells, is_fraud=witness.is_fraud, weight=weight)
+            self.guard.remember(witness, cells, said)
         else:
             # It keeps its place among the last records, so that who reads them again knows which they are.
             self._held_back.append(self.records)
@@ -114,13 +115,15 @@ class Learner:
         """Learn one example, which stands for as many as it weighs."""
         self.learn_cells(self._encoder.encode(features), is_fraud=is_fraud, weight=weight)
 
-    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float = 1.0) -> None:
-        """Learn an example by the cells that its features fall in."""
+    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float = 1.0) -> float:
+        """Learn an example by the cells that its features fall in; return the log-odds that it had before."""
         parts = np.array(self._encoder.parts_of(cells))
-        by_cells = self._cells.learn_cells(parts, is_fraud=is_fraud, weight=weight)
+        said = by_cells = self._cells.learn_cells(parts, is_fraud=is_fraud, weight=weight)
         if self._forest:
+            share = self._share_of_leaves
             leaves = self._forest.leaves(np.array(cells))
             by_leaves = self._leaves.learn_cells(leaves, is_fraud=is_fraud, weight=weight)
+            said = (1 - share) * by_cells + share * by_leaves
             self._losses = self._losses.after(by_cells, by_leaves, is_fraud=is_fraud, weight=weight)
         self._examples.add(cells, is_fraud=is_fraud, weight=weight)
         self.records += 1
@@ -130,6 +133,12 @@ class Learner:
             if FRAUDS_MIN <= self._examples.frauds < len(self._examples):
                 grown = self._examples.grow()
                 self._take_up(grown.trees, grown.base, grown.seen)
+        return said
+
+    @property
+    def _share_of_leaves(self) -> float:
+        given = self._kind.share_of_leaves
+        return self._losses.share_of_leaves if given is None else given
 
     def _growing_is_due(self) -> bool:
         more = self.records - self._grown_at_records
@@ -200,12 +209,11 @@ class Learner:
             values = iter(self._leaves.weights.tolist())
             trees = [tree.saying([next(values) for _ in tree.ends])._asdict() for tree in self._trees]
             leaves = {"intercept": self._leaves.intercept, "trees": trees, "squares": self._leaves.squares.tolist()}
-        share = self._losses.share_of_leaves if self._kind.share_of_leaves is None else self._kind.share_of_leaves
         return {
             "cells": self._cells.state(),
             "leaves": leaves,
             "losses": self._losses._asdict(),
-            "share_of_leaves": share if leaves else 0.0,
+            "share_of_leaves": self._share_of_leaves if leaves else 0.0,
             "grown_at_records": self._grown_at_records,
             "held_back": [*self._held_back],
             "guard": self.guard.state(),

@@ -150,7 +150,7 @@ class Arm:
             self.learner.learn_cells(cells, is_fraud=fraud, weight=weight)
         if self.learner.records % self._snapshot_records == 0:
             candidate = self.learner.scorer()
-            if self._guarded and self.learner.guard.worse(candidate, self.scorer):
+            if self._guarded and self.learner.guard.worse(candidate):
                 self.refused += 1
             else:
                 self.scorer = candidate
