@@ -13,7 +13,7 @@ contributor withstands poisoning about as well as what is more involved.)
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf, sqrt
+from math import sqrt
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -40,8 +40,9 @@ FADING, FADING_OF_THE_USUAL = 0.9, 0.99
 """What is left of a count after an age: half after 1,600 records, of what is usual after 17,000."""
 AGES_MAX = 600
 MAJORITY = 0.5
-"""Who usually contributes more than this has no bound: the others are too few to measure him by, and a wave that he
-alone sees must be learned."""
+"""Who usually contributes more than this is himself the measure: the others are too few ..."""
+WAVE = 3.0
+"""... and so many times his own usual rate may come: most who report fraud see it double at times."""
 
 
 def _powers(fading: float) -> tuple[float, ...]:
@@ -53,6 +54,10 @@ def _powers(fading: float) -> tuple[float, ...]:
 
 
 _LEFT, _LEFT_OF_THE_USUAL = _powers(FADING), _powers(FADING_OF_THE_USUAL)
+_LATE_OF_USUAL = tuple(
+    (1 - FADING_OF_THE_USUAL) / ((1 - left) * (1 - FADING)) if left < 1 else 0.0 for left in _LEFT_OF_THE_USUAL
+)
+"""What a steady contributor has of late, in parts of what is usual, by the age of the log."""
 
 
 class Witness(NamedTuple):
@@ -101,8 +106,10 @@ class _Account:
         """Return how much may be offered, beside what others contribute to the same, in examples of this weight."""
         share = max(share, self.usual / of.usual)
         if share > MAJORITY:
-            return inf
-        expected = (of.learned - self.learned) * share / (1 - share)
+            # Others that are held back must not lower it: he is measured by himself.
+            expected = WAVE * self.usual * _LATE_OF_USUAL[min(self.age, AGES_MAX)]
+        else:
+            expected = (of.learned - self.learned) * share / (1 - share)
         return max(expected + DEVIATIONS * sqrt(weight * max(expected, 0.0)), EXAMPLES_FREE * weight)
 
 
