@@ -24,14 +24,13 @@ from pydantic import SecretStr
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.connection import said
 from schemas.experiment import Cost, Experiment, FileRange, LogRange, RunKind, RunStatus, Setting
-from schemas.fields import without_card_numbers
 from schemas.settings import Settings
 from schemas.topics import Topic
 from streams.code_version import code_version
+from streams.detector.admission import words
 from streams.recompute.logs import Logs
 
 FILE = "experiments.jsonl"
-TEXT_CHARACTERS_MAX = 500
 RSS_BYTES = 1 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` counts in."""
 
@@ -144,7 +143,7 @@ def file_range(path: Path) -> FileRange:
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileRange(name=_line(path.name), sha256=digest, file_bytes=file.tell())
+        return FileRange(name=words(path.name), sha256=digest, file_bytes=file.tell())
 
 
 def log_ranges(logs: Logs, topics: Iterable[Topic]) -> tuple[LogRange, ...]:
@@ -170,16 +169,10 @@ def _setting(value: Any, settings: Settings) -> Setting:
 
 
 def _text(text: str, settings: Settings) -> str:
-    """Return a text as one line, without what is secret in the settings."""
+    """Return a text as one line of bounded length, without card numbers and what is secret in the settings."""
     for secret in _secrets(settings):
         text = text.replace(secret, "[removed]")
-    return _line(text)
-
-
-def _line(text: str) -> str:
-    """Return a text as one line of bounded length, without card numbers."""
-    line = " ".join(text.split())[:TEXT_CHARACTERS_MAX]
-    return without_card_numbers(line.encode("utf-8", "replace")).decode()[:TEXT_CHARACTERS_MAX]
+    return words(" ".join(text.split()))
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

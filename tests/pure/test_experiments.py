@@ -1,8 +1,8 @@
-"""The log of experiments: each run in a line, whatever crashes beside it, nothing secret in it, and what is told of it."""
+"""The log of experiments: each run in a line, whatever crashes beside it, nothing secret in it, what is told of it."""
 
 import json
 import threading
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,23 @@ def _experiment(number: int, **fields: Any) -> Experiment:
     return Experiment.model_validate(told | fields)
 
 
+def _failed(settings: Settings, told: Run, error: Exception) -> None:
+    """Record a run that tells this and then fails."""
+    with suppress(type(error)), recorded(settings, "gate", told.configuration) as run:
+        run.log, run.answer = told.log, told.answer
+        raise error
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "made" / "data")
 
 
 @pytest.fixture
-def in_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def in_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory that the command line finds."""
     monkeypatch.setenv("FRAUD_DATA_DIR", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 def test_a_run_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
@@ -158,9 +165,8 @@ def test_no_secret_is_written(settings: Settings) -> None:
         alert_webhook_key=words[2],  # type: ignore[arg-type]
         clickhouse_url=words[3],
     )
-    with pytest.raises(ValueError, match="refused"), recorded(known, "gate", {"version": words[0]}) as run:
-        run.answer = {"text": words[1]}
-        raise ValueError(f"refused {' '.join(words)}")
+    run = Run({"version": words[0]}, answer={"text": words[1]})
+    _failed(known, run, ValueError(f"refused {' '.join(words)}"))
     line = (settings.data_dir / FILE).read_text()
     assert [word for word in words if word in line] == []
 
@@ -285,9 +291,8 @@ def test_a_look_leaves_no_run(in_data: Path) -> None:
 def test_an_error_of_the_broker_is_told_without_numbers(settings: Settings) -> None:
     """Law: the reason of a failed run is what the command says."""
     assert Run({}).experiment_id != Run({}).experiment_id
-    with pytest.raises(KafkaException), recorded(settings, "promote", {}) as run:
-        run.log = log_ranges(_Logs(), [MODELS])  # type: ignore[arg-type]
-        raise KafkaException(_Refusal())
+    ranges = log_ranges(_Logs(), [MODELS])  # type: ignore[arg-type]
+    _failed(settings, Run({}, log=ranges), KafkaException(_Refusal()))
     (found,), _ = read(settings.data_dir)
     assert (found.reason, len(found.log)) == ("not yours", 2)
 

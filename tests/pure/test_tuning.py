@@ -1,4 +1,4 @@
-"""`python -m streams models tune` on a small recording: settings are what they say, each is a run, nothing else changes."""
+"""`python -m streams models tune` on a small recording: settings are what they say, each is a run."""
 
 import gc
 import json
