@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.fields import DAY_MS
 from schemas.settings import Settings
 from streams.documents import shipped_rates
-from streams.experiments import Run, file_range, recorded
+from streams.experiments import Run, file_range, reason_of, recorded
 from streams.label_faults import LabelFaults
 from streams.models.comparing import metrics_of
 from streams.recording_flags import NAMES, add_recording_flags
@@ -44,7 +44,9 @@ def add_flags(commands: Any) -> None:
 
 def run(flags: argparse.Namespace, settings: Settings) -> int:
     """Evaluate and print; return the exit status: 0 done, 2 the input or a flag is wrong."""
-    configuration = configuration_of(flags, settings) | {"segment": flags.segment, "without": flags.without}
+    configuration = configuration_of(flags, settings) | {
+        name: getattr(flags, name) or None for name in ("segment", "without")
+    }
     try:
         with recorded(settings, "evaluate", configuration) as run_:
             figures = _evaluated(flags, settings, run_)
@@ -172,8 +174,7 @@ def _unknown(segments: list[str], beginnings: list[str]) -> str | None:
 
 def refused(error: Exception) -> int:
     """Say in one line what is wrong with the input or a flag; return the exit status for that."""
-    said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    sys.stderr.write(f"{said}\n")
+    sys.stderr.write(f"{reason_of(error)}\n")
     return 2
 
 

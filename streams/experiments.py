@@ -63,7 +63,7 @@ def recorded(settings: Settings, kind: RunKind, configuration: Mapping[str, Any]
         status, reason = ("refused", run.refused) if run.refused else ("done", None)
     except BaseException as error:
         status = "failed"
-        reason = (said(error) if isinstance(error, Exception) else "") or type(error).__name__
+        reason = reason_of(error)
         raise
     finally:
         cost = Cost(wall_s=round(time.perf_counter() - started_s, 3), peak_memory_bytes=_peak_memory_bytes())
@@ -90,6 +90,17 @@ def recorded(settings: Settings, kind: RunKind, configuration: Mapping[str, Any]
             append(settings.data_dir, ended)
         except OSError as error:
             sys.stderr.write(f"{settings.data_dir / FILE}: {error.strerror}: {kind} is not recorded\n")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something failed, as people are told it: of a file its name, of anything at least what it is.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.csv")), reason_of(KeyboardInterrupt())
+    ('a.csv: No such file or directory', 'KeyboardInterrupt')
+    """
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return (said(error) if isinstance(error, Exception) else "") or type(error).__name__
 
 
 def append(data_dir: Path, experiment: Experiment) -> None:

@@ -10,6 +10,7 @@ from schemas.experiment import Experiment
 HEADLINE = {"AP": ("overall.ap", "ap"), "log loss": ("overall.log_loss",)}
 """Figures of a run's line, and the names that runs of different kinds have for them."""
 MIB = 2**20
+NAME_CHARACTERS = 42
 ABSENT = "-"
 
 
@@ -80,15 +81,19 @@ def comparison(runs: Sequence[Experiment]) -> dict[str, Any]:
 
 
 def compared_told(found: Mapping[str, Any]) -> str:
-    """Return a comparison as a table: a column for each run; behind a figure, how it differs from the first run's."""
+    """Return a comparison as a table: a column for each run; behind a figure, how it differs from the first run's.
+
+    Intervals of figures are left out: who needs them has the object.
+    """
     runs = found["runs"]
     lines = [_row("", [run["experiment_id"] for run in runs])]
     lines += [_row(name, [run[name] for run in runs]) for name in ("kind", "status")]
     lines.append(_row("started (UTC)", [_moment(run["started_at_ms"]) for run in runs]))
-    lines += [f"{name:36}{_SAME[same]}" for name, same in found["equal"].items()]
+    lines += [f"{name:{NAME_CHARACTERS}}{_SAME[same]}" for name, same in found["equal"].items()]
     lines += [_row(name, [ABSENT if each is None else str(each) for each in values])
               for name, values in found["configuration"].items()]  # fmt: skip
-    for name, figures in (found["metrics"] | found["cost"]).items():
+    figured = {name: figures for name, figures in found["metrics"].items() if ".intervals." not in name}
+    for name, figures in (figured | found["cost"]).items():
         pairs = zip(figures["values"], figures["differences"], strict=True)
         lines.append(_row(name, [_with_difference(value, difference) for value, difference in pairs]))
     return "\n".join(lines)
@@ -114,7 +119,7 @@ def _same(values: Sequence[Any]) -> bool:
 
 
 def _row(name: str, values: Sequence[str]) -> str:
-    return f"{name:36}" + "".join(f"{value:<28}" for value in values).rstrip()
+    return f"{name:{NAME_CHARACTERS}}" + "".join(f"{value:<28}" for value in values).rstrip()
 
 
 def _headline(metrics: Mapping[str, float], names: Sequence[str]) -> float | None:

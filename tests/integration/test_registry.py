@@ -1,7 +1,9 @@
 """The registry on a real broker: a learner's snapshots, a person's command and its answer, a worker that follows."""
 
+import json
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,9 +22,11 @@ from streams.commands_to_kafka import command
 from streams.detector.admission import Admission
 from streams.detector.following import Document
 from streams.detector.scorer import Scorer, model_of
+from streams.experiments import read
 from streams.kafka_logs import KafkaLogs
 from streams.kafka_task_log import KafkaTaskLog
 from streams.learning import LearningTask
+from streams.models.command import run
 from streams.published import Published
 from tests.pure.test_learning_task import STAGE, _training
 
@@ -103,3 +107,27 @@ def test_a_command_is_answered_and_followed_across_a_restart(as_principal: Calla
         again.close()
         following.close()
     assert alerts == []
+
+
+def test_a_command_is_recorded(as_principal: Callable[[str], Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    """Law: what the command line asks of the registry is a run with the log's offsets and the answer."""
+    settings, operator = as_principal("learner"), as_principal("operator")
+    with closing(KafkaLogs(settings, "restore")) as logs:
+        task, stop = _task(settings, logs), threading.Event()
+        task.open()
+        task.step([STAGE.read(record) for record in _training(25)])
+        task.commit()
+        models = [*logs.read(MODELS, 0)]
+        with ThreadPoolExecutor(1) as pool:
+            learning = pool.submit(_learn, task, logs, stop)
+            done = run(Namespace(action="follow", wait=WAIT_S, json=True), operator)
+            stop.set()
+            learning.result()
+        task.close()
+    (found,), wrong = read(operator.data_dir)
+    answer = json.loads(capsys.readouterr().out)
+    assert (done, wrong, found.kind, found.status) == (0, [], "follow", "done")
+    assert (found.answer["control_id"], found.answer["mode"]) == (answer["control_id"], "follow")
+    (asked,) = found.log
+    assert (asked.topic, asked.first_offset) == (MODELS.name, 0)
+    assert asked.last_offset >= models[-1].offset

@@ -12,14 +12,12 @@ from pydantic import ValidationError
 
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.experiment import Cost, Experiment, FileRange, LogRange
-from schemas.registry import Audit
 from schemas.settings import Settings
 from schemas.topics import MODELS, TRAINING
 from streams.__main__ import main
 from streams.detector.learner import libraries
 from streams.experiments import FILE, Run, append, file_range, log_ranges, read, recorded
 from streams.models.comparing import comparison
-from streams.models.gating import answered
 
 AT_MS = 1_600_000_000_000
 HASH = "ab" * 32
@@ -160,9 +158,9 @@ def test_no_secret_is_written(settings: Settings) -> None:
         data_dir=settings.data_dir,
         kafka_security_protocol="sasl_ssl",
         kafka_username="operator",
-        kafka_password=words[0],  # type: ignore[arg-type]
-        alert_webhook_url=words[1],  # type: ignore[arg-type]
-        alert_webhook_key=words[2],  # type: ignore[arg-type]
+        kafka_password=words[0],
+        alert_webhook_url=words[1],
+        alert_webhook_key=words[2],
         clickhouse_url=words[3],
     )
     run = Run({"version": words[0]}, answer={"text": words[1]})
@@ -224,7 +222,7 @@ def test_comparing_tells_what_differs(in_data: Path, capsys: pytest.CaptureFixtu
     assert main(["models", "experiments", "compare", "e-1", "e-2"]) == 0
     told = capsys.readouterr().out
     assert "0.75 (+0.25)" in told
-    assert "code                                differs" in told
+    assert ["code", "differs"] in [line.split() for line in told.splitlines()]
     assert main(["models", "experiments", "compare", "e-1", "e-9"]) == 2
     assert "there is no run e-9" in capsys.readouterr().err
 
@@ -249,22 +247,6 @@ def test_listing_shows_the_last_runs(in_data: Path, capsys: pytest.CaptureFixtur
     assert line.endswith("row 7: is wrong")
     assert main(["models", "experiments", "list", "--last", "0"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
-
-
-def _audit(**fields: Any) -> Audit:
-    told = {"control_id": "c-1", "control_offset": 0, "author": "ann", "outcome": "done", "text": "done",
-            "version": "m-2", "mode": "pinned", "sequence": 1, "at_ms": AT_MS}  # fmt: skip
-    return Audit.model_validate(told | fields)
-
-
-def test_a_refused_command_is_a_refused_run(settings: Settings) -> None:
-    """Law: what the registry answered stands in the run; a refusal has its code and text."""
-    for answer in (_audit(), _audit(outcome="refused", reason="unknown_version", text="there is none")):
-        with recorded(settings, "promote", {"version": "m-2"}) as run:
-            answered(run, answer)
-    done, refused = read(settings.data_dir)[0]
-    assert (done.status, done.answer["version"], done.answer["mode"]) == ("done", "m-2", "pinned")
-    assert (refused.status, refused.reason) == ("refused", "unknown_version: there is none")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from streams.detector.stage import Record
 from streams.experiments import read
 from streams.models import command as registry
 from streams.models import gating
-from streams.quality.gate import Interval, Verdict
+from streams.models.flags import KIND_OF
+from streams.quality.gate import Verdict
+from streams.quality.resampling import Interval
 from tests.signed import AT_MS, TRUSTED, alias_of, record_of
 
 MODEL = Learner(kind=Kind("cells")).snapshot(0)
@@ -76,7 +78,7 @@ def test_a_promotion_names_the_snapshot_and_its_place(data_dir: Path, arguments:
     assert main(["models", *arguments]) == 0
     (run,), _ = read(data_dir)
     assert (run.kind, run.status, _ranges(run)) == (arguments[0], "done", [(MODELS.name, 0, 0)])
-    assert run.answer == {"control_id": f"c-{registry.KIND_OF[arguments[0]]}", "version": MODEL.version,
+    assert run.answer == {"control_id": f"c-{KIND_OF[arguments[0]]}", "version": MODEL.version,
                           "mode": "pinned"}  # fmt: skip
     assert run.configuration["topic_prefix"] == "a."
 
