@@ -146,7 +146,9 @@ class Settings(BaseSettings):
         description="clickhouse://user:password@host:9000/database for a server; empty for the embedded store.",
         repr=False,
     )
-    data_dir: Path = Field(default=Path("data"), description="Where the embedded store keeps its files.")
+    data_dir: Path = Field(
+        default=Path("data"), description="Where the embedded store keeps its files, and runs are recorded."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -4,15 +4,23 @@ import argparse
 import gc
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.fields import DAY_MS
-from schemas.recordings.mapping import RecordingError
 from schemas.settings import Settings
 from streams.documents import shipped_rates
+from streams.experiments import Run, file_range, reason_of, recorded
 from streams.label_faults import LabelFaults
+from streams.models.comparing import metrics_of
+from streams.recording_flags import NAMES, add_recording_flags
+
+if TYPE_CHECKING:  # what these need takes long to import
+    from schemas.recordings.stream import Case
+    from streams.detector.learner import Kind
+    from streams.quality.figures import Scored
 
 _COLUMNS = (("auc", "AUC"), ("ap", "AP"), ("cp100", "CP@100"), ("cp100_ceiling", "at most"),
             ("recall_decile", "top 10%"), ("value_recall100", "value@100"), ("log_loss", "log loss"),
@@ -23,10 +31,7 @@ _COLUMNS = (("auc", "AUC"), ("ap", "AP"), ("cp100", "CP@100"), ("cp100_ceiling",
 def add_flags(commands: Any) -> None:
     """Add the command to those of a parser."""
     evaluate = commands.add_parser("evaluate", help="what the model's scores are worth on a recording, without Kafka")
-    evaluate.add_argument("file", type=Path, metavar="FILE", help="CSV or Parquet, in order of time, with labels")
-    evaluate.add_argument("--mapping", required=True, help="a shipped name (handbook) or a TOML file: column to field")
-    evaluate.add_argument("--test-from", type=date.fromisoformat, metavar="DATE", help="(default: after five weeks)")
-    evaluate.add_argument("--test-to", type=date.fromisoformat, metavar="DATE", help="(default: the last day)")
+    add_recording_flags(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the figures as one object")
     evaluate.add_argument("--scores", type=Path, metavar="FILE", help="write each payment's score and truth (Parquet)")
     evaluate.add_argument(
@@ -35,59 +40,122 @@ def add_flags(commands: Any) -> None:
     evaluate.add_argument(
         "--without", action="append", default=[], metavar="BEGINNING", help="hide features so named from the model"
     )
-    labels = evaluate.add_argument_group("labels, as the model learns them; the truth stays")
-    labels.add_argument("--label-delay-days", type=int, default=7, metavar="DAYS", help="(default 7)")
-    labels.add_argument("--label-missing", type=float, default=0.0, metavar="SHARE", help="never come (default 0)")
-    labels.add_argument("--label-wrong", type=float, default=0.0, metavar="SHARE", help="say the opposite (default 0)")
-    labels.add_argument("--label-seed", type=int, default=1, metavar="N", help="draws both (default 1)")
 
 
 def run(flags: argparse.Namespace, settings: Settings) -> int:
     """Evaluate and print; return the exit status: 0 done, 2 the input or a flag is wrong."""
-    # Here, because only an evaluation needs pandas, which takes a second and a half to import.
-    from tqdm import tqdm  # noqa: PLC0415
+    configuration = configuration_of(flags, settings) | {
+        name: getattr(flags, name) or None for name in ("segment", "without")
+    }
+    try:
+        with recorded(settings, "evaluate", configuration) as run_:
+            figures = _evaluated(flags, settings, run_)
+            run_.metrics = metrics_of(figures)
+    except (ValueError, OSError) as error:
+        return refused(error)
+    sys.stdout.write((json.dumps(figures) if flags.json else _told(figures)) + "\n")
+    return 0
 
-    from schemas.recordings import recording  # noqa: PLC0415
-    from schemas.recordings.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
-    from streams.file_to_quality import WARM_UP_DAYS, Costs, cost_figures, score_all  # noqa: PLC0415
+
+def _evaluated(flags: argparse.Namespace, settings: Settings, run_: Run) -> dict[str, Any]:
+    """Return the figures, and write the scores where that is asked.
+
+    Raises
+    ------
+    ValueError
+        The recording cannot be read or holds nothing, or a flag means nothing.
+    OSError
+        The file cannot be read.
+    """
+    # Here, because only an evaluation needs pandas, which takes a second and a half to import.
+    from streams.file_to_quality import Costs, cost_figures  # noqa: PLC0415
     from streams.quality.figures import figures_of, tested_of, tested_weeks  # noqa: PLC0415
     from streams.quality_to_parquet import write_scores  # noqa: PLC0415
 
     if wrong := _unknown(flags.segment, flags.without):
-        return _refused(wrong)
-    gc.disable()
+        raise ValueError(wrong)
     costs = Costs()
-    try:
-        faults = LabelFaults(flags.label_missing, flags.label_wrong, flags.label_seed)
-        mapping = read_mapping(flags.mapping)
-        cases = recording.cases(read_frames(flags.file, mapping), mapping, flags.label_delay_days * DAY_MS)
-        with tqdm(unit=" transactions", unit_scale=True, disable=None) as bar:
-            scored = score_all(
-                cases,
-                shipped_rates(),
-                kept_one_in=settings.legitimate_kept_one_in,
-                snapshot_records=settings.snapshot_records,
-                costs=costs,
-                columns=flags.segment,
-                without=flags.without,
-                faults=faults,
-                progress=bar.update,
-            )
-    except (RecordingError, ValueError) as error:
-        return _refused(str(error))
-    if not len(scored.days):
-        return _refused(f"{flags.file}: holds no payments")
-    first = day_of(flags.test_from) if flags.test_from else int(scored.days[0]) + WARM_UP_DAYS
-    last = day_of(flags.test_to) if flags.test_to else int(scored.days[-1])
-    days = {"first_day": first, "last_day": last, "delay_days": flags.label_delay_days}
+    scored = scored_of(flags, settings, run_, costs=costs, columns=flags.segment, without=flags.without)
+    days = days_of(flags, scored)
     figures = {**figures_of(scored, **days, segments=flags.segment), **cost_figures(costs)}
     if flags.scores:
         try:
             write_scores(scored, tested_of(scored, tested_weeks(scored, **days)), flags.scores)
         except OSError as error:
-            return _refused(f"{flags.scores}: {error.strerror}")
-    sys.stdout.write((json.dumps(figures) if flags.json else _told(figures)) + "\n")
-    return 0
+            raise ValueError(f"{flags.scores}: {error.strerror}") from None
+    return figures
+
+
+def configuration_of(flags: argparse.Namespace, settings: Settings, kind: "Kind | None" = None) -> dict[str, Any]:
+    """Return what a run over a recording is recorded with: its flags, settings, and those of a kind of learner."""
+    from streams.detector.learner import MIXTURE  # noqa: PLC0415 - a worker that decides does not need River
+    from streams.models.grid import settings_of  # noqa: PLC0415 - as above
+
+    return {
+        **{name: getattr(flags, name) for name in NAMES},
+        "legitimate_kept_one_in": settings.legitimate_kept_one_in,
+        "snapshot_records": settings.snapshot_records,
+        **settings_of(kind or MIXTURE),
+    }
+
+
+def scored_of(flags: argparse.Namespace, settings: Settings, run_: Run, **asked: Any) -> "Scored":
+    """Run the recording that the flags name through the detector, as `score_all` is asked; tell the run what was read.
+
+    Raises
+    ------
+    ValueError
+        The recording cannot be read or holds no payments, or a flag means nothing.
+    OSError
+        The file cannot be read.
+    """
+    from tqdm import tqdm  # noqa: PLC0415
+
+    from schemas.recordings import recording  # noqa: PLC0415
+    from schemas.recordings.file_to_rows import read_frames, read_mapping  # noqa: PLC0415
+    from streams.file_to_quality import score_all  # noqa: PLC0415
+
+    gc.disable()
+    faults = LabelFaults(flags.label_missing, flags.label_wrong, flags.label_seed)
+    mapping, path = read_mapping(flags.mapping), Path(flags.file)
+    run_.file = file_range(path)
+    cases = recording.cases(read_frames(path, mapping), mapping, flags.label_delay_days * DAY_MS)
+    with tqdm(unit=" transactions", unit_scale=True, disable=None) as bar:
+        scored = score_all(
+            _noted(cases, run_),
+            shipped_rates(),
+            kept_one_in=settings.legitimate_kept_one_in,
+            snapshot_records=settings.snapshot_records,
+            faults=faults,
+            progress=bar.update,
+            **asked,
+        )
+    if not len(scored.days):
+        raise ValueError(f"{path}: holds no payments")
+    return scored
+
+
+def _noted(cases: "Iterable[Case]", run_: Run) -> "Iterator[Case]":
+    """Give the cases, and tell the run how many there were, and from when to when; also of a part of them."""
+    rows, first_ms, last_ms = 0, None, None
+    try:
+        for case in cases:
+            last_ms = case.transaction.event_time_ms
+            rows, first_ms = rows + 1, last_ms if first_ms is None else first_ms
+            yield case
+    finally:
+        if run_.file:
+            update = {"rows": rows, "first_event_ms": first_ms, "last_event_ms": last_ms}
+            run_.file = run_.file.model_copy(update=update)
+
+
+def days_of(flags: argparse.Namespace, scored: "Scored") -> dict[str, int]:
+    """Return what is tested, as `figures_of` takes it: days since 1970, and how late labels come."""
+    from streams.file_to_quality import WARM_UP_DAYS  # noqa: PLC0415 - as above
+
+    first = day_of(flags.test_from) if flags.test_from else int(scored.days[0]) + WARM_UP_DAYS
+    last = day_of(flags.test_to) if flags.test_to else int(scored.days[-1])
+    return {"first_day": first, "last_day": last, "delay_days": flags.label_delay_days}
 
 
 def _unknown(segments: list[str], beginnings: list[str]) -> str | None:
@@ -104,8 +172,9 @@ def _unknown(segments: list[str], beginnings: list[str]) -> str | None:
     return None
 
 
-def _refused(why: str) -> int:
-    sys.stderr.write(f"{why}\n")
+def refused(error: Exception) -> int:
+    """Say in one line what is wrong with the input or a flag; return the exit status for that."""
+    sys.stderr.write(f"{reason_of(error)}\n")
     return 2
 
 

@@ -120,12 +120,13 @@ def score_all(
     without: Sequence[str] = (),
     faults: LabelFaults = NO_FAULTS,
     progress: Callable[[], object] = lambda: None,
+    backtest: Backtest | None = None,
 ) -> Scored:
     """Run all cases through the detector. A payment without a label counts as honest.
 
     The features named in `columns` are kept. Those whose names begin as `without` says are kept from the model, which
     takes them for missing: what a group of features is worth. `faults` is what is done to labels before they are
-    learned; what is true stays so.
+    learned; what is true stays so. Another detector may take the place of the usual one.
     """
     fates: dict[tuple[str, str], _Fate] = {}
 
@@ -140,7 +141,7 @@ def score_all(
             fates[case.transaction.card, case.transaction.transaction_id] = fate
             yield case._replace(labels=labels)
 
-    backtest = Backtest(rates, kept_one_in=kept_one_in, snapshot_records=snapshot_records)
+    backtest = backtest or Backtest(rates, kept_one_in=kept_one_in, snapshot_records=snapshot_records)
     rows, hidden = _Rows(columns), tuple(without)
     for _, event in Stream(noted()):
         if isinstance(event, Transaction):

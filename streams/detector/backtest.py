@@ -16,7 +16,7 @@ from schemas.transaction import Transaction
 from streams.detector.card import effective_of, pay_by_card
 from streams.detector.encode import ENCODER
 from streams.detector.guard import Witness
-from streams.detector.learner import Learner
+from streams.detector.learner import MIXTURE, Kind, Learner
 from streams.detector.merchant import pay_at_merchant
 from streams.detector.profile import CARD, MERCHANT
 from streams.detector.scorer import Scorer
@@ -45,15 +45,16 @@ class Backtest:
     ----------
     kept_one_in : of assumed-legitimate labels, the share that is learned.
     snapshot_records : after so many examples what was learned begins to decide, as it does live.
+    kind : how it learns; as the champion does unless said.
     """
 
-    def __init__(self, rates: RateTable, *, kept_one_in: int, snapshot_records: int) -> None:
+    def __init__(self, rates: RateTable, *, kept_one_in: int, snapshot_records: int, kind: Kind = MIXTURE) -> None:
         self._rates = rates
         self._kept_one_in = kept_one_in
         self._snapshot_records = snapshot_records
         self._cards, self._merchants = State(CARD), State(MERCHANT)
         self._waiting: dict[tuple[str, str], array[int]] = {}
-        self.learner = Learner()
+        self.learner = Learner(kind=kind)
         self.scorer: Scorer | None = None
 
     def features(self, transaction: Transaction) -> Features | None:
@@ -70,7 +71,11 @@ class Backtest:
     def predict(self, features: Features) -> Predicted:
         """Return the log-odds of fraud, 0 before anything was learned, with the cells that hold."""
         cells = ENCODER.encode(features)
-        return Predicted(cells, self.scorer.log_odds(cells) if self.scorer else 0.0)
+        return Predicted(cells, self.log_odds_of(cells))
+
+    def log_odds_of(self, cells: list[int]) -> float:
+        """Return the same of a payment by the cells that its features fall in."""
+        return self.scorer.log_odds(cells) if self.scorer else 0.0
 
     def keep(self, transaction: Transaction, cells: Sequence[int]) -> None:
         """Keep the inputs of a prediction until its label comes, as the store does live."""

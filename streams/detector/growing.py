@@ -5,7 +5,7 @@ seed, so that the same examples in the same order give the same trees wherever t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import log
 from typing import Any, NamedTuple
 
@@ -72,8 +72,11 @@ class Examples:
         """How many of those that trees grow from are fraud."""
         return int(self._frauds[: len(self)][self._weights[: len(self)] > 0].sum())
 
-    def grow(self) -> Grown:
-        """Return trees grown from all that is remembered, of which some must be fraud and some not."""
+    def grow(self, instead: Iterable[tuple[str, float]] = ()) -> Grown:
+        """Return trees grown from all that is remembered, of which some must be fraud and some not.
+
+        `instead` are parameters, by name, that take the place of those in `PARAMETERS`.
+        """
         import xgboost  # noqa: PLC0415 - half a second and 100 MB, and only who learns grows trees
 
         oldest = self._added % self._held_max if self._added > self._held_max else 0
@@ -82,7 +85,7 @@ class Examples:
         frauds, weights = self._frauds[order], self._weights[order]
         rate = float(np.average(frauds, weights=weights))
         data = xgboost.QuantileDMatrix(self._cells[order].astype(np.float32), label=frauds, weight=weights, nthread=1)
-        booster = xgboost.train({**PARAMETERS, "base_score": rate}, data, TREES)
+        booster = xgboost.train({**PARAMETERS, **dict(instead), "base_score": rate}, data, TREES)
         model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
         grown = [_tree_of(each) for each in model["trees"]]
         base = log(rate / (1 - rate))

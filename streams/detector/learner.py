@@ -46,7 +46,7 @@ class Kind(NamedTuple):
     """A way to learn: what is set before the first record, and not learned.
 
     `challenger` names whoever is not the champion. `share_of_leaves` is given where it does not follow the losses; a
-    kind that does not grow has no trees.
+    kind that does not grow has no trees. `trees` are parameters of XGBoost in place of those in `growing.py`.
     """
 
     challenger: str | None = None
@@ -55,6 +55,7 @@ class Kind(NamedTuple):
     growth: float = GROWTH
     grows: bool = True
     share_of_leaves: float | None = None
+    trees: tuple[tuple[str, float], ...] = ()
 
 
 MIXTURE = Kind()
@@ -131,7 +132,7 @@ class Learner:
         if self._growing_is_due():
             self._grown_at_records = self.records
             if FRAUDS_MIN <= self._examples.frauds < len(self._examples):
-                grown = self._examples.grow()
+                grown = self._examples.grow(self._kind.trees)
                 self._take_up(grown.trees, grown.base, grown.seen)
         return said
 

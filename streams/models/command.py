@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from schemas.key_files import KeyFileError, trusted_of
 from schemas.learning import ModelVersion
 from schemas.registry import Alias
 from schemas.settings import Settings
-from schemas.topics import MODELS
+from schemas.topics import MODELS, TRAINING
 from streams.commands_to_kafka import CommandNotSentError, command
 from streams.detector.admission import Admission, NotAdmittedError
 from streams.detector.stage import Record
+from streams.experiments import Run, log_range, log_ranges, recorded
 from streams.kafka_logs import KafkaLogs, ReadError
 from streams.kafka_signed import NotWrittenError
 from streams.look_back import MODELS_BACK, backwards, find, last_alias
+from streams.models import experimenting, tuning
 from streams.models.flags import KIND_OF
-from streams.models.gating import gate
+from streams.models.gating import answered, gate
 from streams.recompute.logs import Logs
 
 DONE, REFUSED, WRONG = 0, 1, 2
@@ -38,19 +40,36 @@ _TOLD = (_NotThereError, KeyFileError, CommandNotSentError, NotWrittenError, Rea
 
 def run(flags: argparse.Namespace, settings: Settings) -> int:
     """Run one action; return the exit status: 0 done, 1 refused by the registry, 2 it cannot be asked."""
+    if flags.action in _WITHOUT_KAFKA:
+        return _WITHOUT_KAFKA[flags.action](flags, settings)
     try:
-        admission = Admission(trusted_of(settings))
-        with closing(KafkaLogs(settings, "registry")) as logs:
-            if flags.action in KIND_OF:
-                return _change(flags, settings, logs, admission)
-            if flags.action == "gate":
-                return gate(flags, settings, logs, admission)
-            alias = _alias(logs, admission)
-            _LOOKS[flags.action](flags, logs, admission, alias)
+        if flags.action in _LOOKS:
+            with _registry(settings) as (logs, admission):
+                _LOOKS[flags.action](flags, logs, admission, _alias(logs, admission))
+            return DONE
+        act, configuration = gate if flags.action == "gate" else _change, _configuration(flags, settings)
+        with recorded(settings, flags.action, configuration) as run_, _registry(settings) as (logs, admission):
+            return act(flags, settings, logs, admission, run_)
     except _TOLD as error:
         sys.stderr.write(f"models: {said(error)}\n")
         return WRONG
-    return DONE
+
+
+_WITHOUT_KAFKA = {"experiments": experimenting.run, "tune": tuning.run}
+
+
+@contextmanager
+def _registry(settings: Settings) -> Iterator[tuple[Logs, Admission]]:
+    admission = Admission(trusted_of(settings))
+    with closing(KafkaLogs(settings, "registry")) as logs:
+        yield logs, admission
+
+
+def _configuration(flags: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Return what a command is recorded with; None where it has no such flag."""
+    names = ("version", "challenger", "days", "promote")
+    deployment = {"application_id": settings.application_id, "topic_prefix": settings.topic_prefix}
+    return {**{name: getattr(flags, name, None) for name in names}, **deployment}
 
 
 def _alias(logs: Logs, admission: Admission) -> Alias | None:
@@ -133,8 +152,9 @@ def _export(flags: argparse.Namespace, logs: Logs, admission: Admission, _alias:
 _LOOKS = {"list": _list, "show": _show, "export": _export}
 
 
-def _change(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission) -> int:
+def _change(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission, run_: Run) -> int:
     arguments: dict[str, str] = {}
+    run_.log = log_ranges(logs, [TRAINING if flags.action == "rebuild" else MODELS])
     if flags.action in {"promote", "rollback"}:
         version = flags.version
         if version is None:
@@ -144,7 +164,9 @@ def _change(flags: argparse.Namespace, settings: Settings, logs: Logs, admission
             version = alias.history[-1]
         record, _ = _one(logs, admission, version)
         arguments = {"version": version, "model_offset": str(record.offset)}
+        run_.log = (log_range(MODELS, 0, record.offset, record.offset + 1),)
     answer = command(settings, logs, KIND_OF[flags.action], arguments, flags.wait)
+    answered(run_, answer)
     if flags.json:
         sys.stdout.write(answer.model_dump_json() + "\n")
     elif answer.outcome == "done":

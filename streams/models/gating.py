@@ -8,14 +8,17 @@ from contextlib import suppress
 from typing import Any
 
 from schemas.learning import ModelVersion
+from schemas.registry import Audit
 from schemas.settings import Settings
-from schemas.topics import MODELS
+from schemas.topics import MODELS, PREDICTIONS, SHADOW_SCORES, TRAINING
 from streams.commands_to_kafka import command
 from streams.detector.admission import Admission, NotAdmittedError
 from streams.detector.challengers import TABLE
 from streams.detector.stage import Record
 from streams.documents import shipped_policy
+from streams.experiments import Run, log_range, log_ranges, recorded
 from streams.look_back import MODELS_BACK, backwards
+from streams.models.comparing import metrics_of
 from streams.models.labelled import labelled
 from streams.quality.figures import rounded
 from streams.quality.gate import Verdict, judge
@@ -27,17 +30,21 @@ TOLD = ("payments", "frauds", "ap", "ap_champion", "ap_difference", "said_was", 
 REASONS_CHARACTERS_MAX = 400
 
 
-def gate(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission) -> int:
+def gate(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission, run_: Run) -> int:
     """Judge, have it noted, promote; return the exit status: 0 it passes, 1 it or its promotion is refused."""
+    run_.log = log_ranges(logs, (TRAINING, PREDICTIONS, SHADOW_SCORES))
     actions = {rule.name: rule.action for rule in shipped_policy().rules}
     verdict = judge(labelled(logs, flags.challenger, flags.days, actions))
     found = newest(logs, admission, flags.challenger)
     verdict = with_what_is_promoted(verdict, flags.challenger, found[1] if found else None)
     noted = command(settings, logs, "gate", event(verdict, flags.challenger, found), flags.wait)
+    answered(run_, noted)
+    run_.metrics = metrics_of(verdict.figures)
+    run_.answer = {**run_.answer, "judged": found[1].version if found else "no snapshot"}
+    run_.refused = run_.refused or "; ".join(verdict.reasons) or None
     promoted = None
     if flags.promote and verdict.passes and found:
-        arguments = {"version": found[1].version, "model_offset": str(found[0].offset)}
-        promoted = command(settings, logs, "promote", arguments, flags.wait)
+        promoted = _promote(settings, logs, found, run_, flags.wait)
     told = {
         "challenger": flags.challenger,
         "passes": verdict.passes,
@@ -50,6 +57,24 @@ def gate(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: A
     sys.stdout.write((json.dumps(told) if flags.json else _words(told)) + "\n")
     done = noted.outcome == "done" and (promoted is None or promoted.outcome == "done")
     return PASSED if verdict.passes and done else REFUSED
+
+
+def _promote(settings: Settings, logs: Logs, found: tuple[Record, ModelVersion], judged: Run, wait_s: float) -> Audit:
+    """Put the snapshot that was judged in force; that is a run of its own."""
+    record, model = found
+    with recorded(settings, "promote", {**judged.configuration, "version": model.version}) as run_:
+        run_.log = (log_range(MODELS, 0, record.offset, record.offset + 1),)
+        arguments = {"version": model.version, "model_offset": str(record.offset)}
+        answer = command(settings, logs, "promote", arguments, wait_s)
+        answered(run_, answer)
+    return answer
+
+
+def answered(run_: Run, answer: Audit) -> None:
+    """Tell a run what became of its command."""
+    told = {"control_id": answer.control_id, "version": answer.version, "mode": answer.mode}
+    run_.answer = {name: value for name, value in told.items() if value}
+    run_.refused = None if answer.outcome == "done" else f"{answer.reason}: {answer.text}"
 
 
 def newest(logs: Logs, admission: Admission, challenger: str) -> tuple[Record, ModelVersion] | None:

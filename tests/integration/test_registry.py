@@ -1,7 +1,9 @@
 """The registry on a real broker: a learner's snapshots, a person's command and its answer, a worker that follows."""
 
+import json
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,13 +18,14 @@ from schemas.key_files import signer_of, trusted_of
 from schemas.registry import Alert
 from schemas.settings import Settings
 from schemas.topics import CONTROLS, MODELS, TRAINING
-from streams.commands_to_kafka import command
 from streams.detector.admission import Admission
 from streams.detector.following import Document
 from streams.detector.scorer import Scorer, model_of
+from streams.experiments import read
 from streams.kafka_logs import KafkaLogs
 from streams.kafka_task_log import KafkaTaskLog
 from streams.learning import LearningTask
+from streams.models.command import run
 from streams.published import Published
 from tests.pure.test_learning_task import STAGE, _training
 
@@ -61,8 +64,10 @@ def _learn(task: LearningTask, logs: KafkaLogs, stop: threading.Event) -> None:
         time.sleep(0.05)
 
 
-def test_a_command_is_answered_and_followed_across_a_restart(as_principal: Callable[[str], Settings]) -> None:
-    """Law: what a person promotes is in force on a worker, and the next learner goes on where this one was."""
+def test_a_command_is_answered_and_followed_across_a_restart(
+    as_principal: Callable[[str], Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Law: what a person promotes is in force on a worker and recorded; the next learner goes on where this one was."""
     settings, operator = as_principal("learner"), as_principal("operator")
     put: list[Document] = []
     alerts: list[Alert] = []
@@ -77,7 +82,7 @@ def test_a_command_is_answered_and_followed_across_a_restart(as_principal: Calla
         assert version() == wanted
 
     worker = as_principal("worker")
-    with closing(KafkaLogs(settings, "restore")) as logs, closing(KafkaLogs(operator, "registry")) as asking:
+    with closing(KafkaLogs(settings, "restore")) as logs:
         task = _task(settings, logs)
         task.open()
         task.step([STAGE.read(record) for record in _training(25)])
@@ -87,14 +92,18 @@ def test_a_command_is_answered_and_followed_across_a_restart(as_principal: Calla
         first, newest = logs.read(MODELS, 0)
         wait_for((newest.key or b"").decode())
         stop = threading.Event()
-        arguments = {"version": (first.key or b"").decode(), "model_offset": str(first.offset)}
+        promoted = (first.key or b"").decode()
         with ThreadPoolExecutor(1) as pool:
             learning = pool.submit(_learn, task, logs, stop)
-            answer = command(operator, asking, "promote", arguments, WAIT_S)
+            done = run(Namespace(action="promote", version=promoted, wait=WAIT_S, json=True), operator)
             stop.set()
             learning.result()
-        assert (answer.outcome, answer.version, answer.mode) == ("done", arguments["version"], "pinned")
-        wait_for(arguments["version"])
+        answer = json.loads(capsys.readouterr().out)
+        assert (done, answer["outcome"], answer["version"], answer["mode"]) == (0, "done", promoted, "pinned")
+        (recorded,), _ = read(operator.data_dir)
+        told = recorded.answer["control_id"], recorded.answer["version"], recorded.log[0].last_offset
+        assert (recorded.status, *told) == ("done", answer["control_id"], promoted, first.offset)
+        wait_for(promoted)
         task.close()
         again = _task(settings, logs)
         # What was learned behind the last snapshot is learned again; a command is not carried out again.

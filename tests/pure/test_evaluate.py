@@ -32,8 +32,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """The command does without the collection of garbage, for the rest of its process."""
+def _collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command does without the collection of garbage, for the rest of its process; its runs go to a folder."""
+    monkeypatch.setenv("FRAUD_DATA_DIR", str(tmp_path))
     yield
     gc.enable()
 
