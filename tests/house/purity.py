@@ -34,6 +34,8 @@ HOSTS = {
     "streams/documents.py": "reads the shipped documents",
     "streams/evaluate.py": "puts an evaluation, its file and stdout together",
     "streams/shadow.py": "reads what was decided and learned, and writes what challengers say",
+    "streams/retrain.py": "reads alerts, commands and answers, and starts what is due",
+    "streams/stopping.py": "listens to signals",
     "streams/published.py": "follows what is published",
     "streams/models/gating.py": "puts the gate, Kafka and stdout together",
     "streams/models/command.py": "puts the registry, Kafka and stdout together",
