@@ -66,15 +66,19 @@ class Retraining:
         self._next = dict[Topic, int]()
         self._actions: dict[str, Callable[[Due], None]] = {"rebuild": self._rebuild, "gate": self._gate}
         self.counters: Counter[str] = Counter()
+        self._caught_up = False
         self.stopping = False
 
     def run(self) -> None:
         """Go on until told to stop: what was begun is ended first."""
+        self._look()
+        self._caught_up = True
+        logger.info("read %d alerts and %d answers", self.counters["alerts"], self.counters["answers"])
         while not self.stopping:
-            self._look()
             if due := self._docket.due(time.time_ns() // 1_000_000):
                 self._start(due)
             self._rest()
+            self._look()
 
     def _look(self) -> None:
         """Take note of what is new. From the beginning, at first: an alert of last year may fire still."""
@@ -106,7 +110,8 @@ class Retraining:
         audit = decode(Audit, record.value)
         if isinstance(audit, Audit):
             self._docket.answered(audit)
-            if audit.author == self._author:
+            self.counters["answers"] += 1
+            if self._caught_up and audit.author == self._author:
                 _tell(audit)
 
     def _start(self, due: Due) -> None:
