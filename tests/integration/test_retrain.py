@@ -21,12 +21,11 @@ from schemas.registry import Alert, Audit
 from schemas.settings import Settings
 from schemas.topics import ALERTS, AUDIT
 from streams.kafka_logs import KafkaLogs
-from streams.retrain import promotable
-from tests.integration.test_registry import STAGE, _learn, _task
-from tests.pure.test_learning_task import _training
+from streams.retrain import LOOK_S, promotable
+from tests.integration.test_registry import _learn, _task
+from tests.pure.test_learning_task import STAGE, _training
 
 pytestmark = pytest.mark.kafka
-WAIT_S = 120.0
 
 
 def _alert(settings: Settings, name: str) -> None:
@@ -51,7 +50,7 @@ def _alert(settings: Settings, name: str) -> None:
 
 
 def _retrain(settings: Settings, until: Callable[[str], bool]) -> dict[str, int]:
-    """Run the command until its log says so, end it in order, and return what it says it has done."""
+    """Run the command until its log says so and a look longer, end it in order, and return what it says it has done."""
     env = {f"FRAUD_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
     command = [sys.executable, "-m", "streams", "retrain"]
     with subprocess.Popen(
@@ -59,6 +58,7 @@ def _retrain(settings: Settings, until: Callable[[str], bool]) -> dict[str, int]
     ) as running:
         assert running.stderr
         assert any(until(line) for line in running.stderr)
+        time.sleep(2 * LOOK_S)  # in which it looks at least once more
         running.terminate()
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 0

@@ -1,6 +1,7 @@
 """Triggers of an unattended retraining: nothing twice within a cool-down, nothing missed, in any order."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import NamedTuple
@@ -76,9 +77,9 @@ class _Log:
     def docket(self, chance: Random | None = None) -> Docket:
         docket = Docket(CHALLENGERS)
         docket.first_snapshot_ms = START_MS
-        tells = [lambda each=each: docket.alert(each) for each in self.alerts]
-        tells += [lambda each=each: docket.sent(*each) for each in self.commands]
-        tells += [lambda each=each: docket.answered(each) for each in self.answers]
+        tells: list[Callable[[], None]] = [partial(docket.alert, each) for each in self.alerts]
+        tells += [partial(docket.sent, *each) for each in self.commands]
+        tells += [partial(docket.answered, each) for each in self.answers]
         if chance:
             tells += chance.sample(tells, len(tells) // 2)
             chance.shuffle(tells)
