@@ -112,14 +112,13 @@ class Docket:
     def answered(self, audit: Audit) -> None:
         """Take note of an answer. One that names no kind is of a command that nobody believes."""
         self._answered = max(self._answered, audit.control_offset)
-        if audit.kind is not None:
-            self._note(audit.kind, audit.arguments, audit.at_ms)
+        self._note(audit.kind, audit.arguments, audit.at_ms)
         if audit.kind in IN_FORCE and audit.outcome == "done":
             self._in_force = max(self._in_force, _InForce(audit.control_offset, audit.author or "", audit.mode))
 
-    def _note(self, kind: str, arguments: Mapping[str, str], at_ms: TimeMs) -> None:
+    def _note(self, kind: str | None, arguments: Mapping[str, str], at_ms: TimeMs) -> None:
         """Note a start. A refused one is one, too: it would be refused again."""
-        if kind not in self._targets:
+        if kind is None or kind not in self._targets:
             return
         key = kind, arguments.get("challenger", CHAMPION_S_FOLD)
         last, because = self._done.get(key, _Done())
