@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from deploy.security import write_secret
 from schemas.signing import SIGNER_OF, Signer
 
-OFFICES = {**{principal: principal for principal in SIGNER_OF.values()}, "shadow": "learner"}
-"""Who signs, and whose records: the challengers' snapshots are models, too."""
+OFFICES = {**{principal: principal for principal in SIGNER_OF.values()}, "shadow": "learner", "retrainer": "operator"}
+"""Who signs, and whose records: the challengers' snapshots are models, and what is started unattended are commands."""
 
 
 class Keys:

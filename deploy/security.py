@@ -24,6 +24,7 @@ MECHANISM = "SCRAM-SHA-512"
 PRINCIPAL_OF: tuple[tuple[tuple[str, ...], str], ...] = (
     (("streams", "worker", "--stages", "learning"), "learner"),
     (("streams", "shadow"), "shadow"),
+    (("streams", "retrain"), "retrainer"),
     (("streams", "policy"), "publisher"),
     (("streams", "rates"), "publisher"),
     (("streams", "models", "promote"), "operator"),

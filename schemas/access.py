@@ -141,6 +141,16 @@ TABLE: tuple[Row, ...] = (
     Row("operator", "topic", (PREDICTIONS, TRAINING, SHADOW_SCORES), ("read",)),
     Row("operator", "topic", (CONTROLS,), ("write", "describe_configs")),
     Row("operator", "group", ("{application}-registry",), ("describe",)),
+    # Starts unattended what an operator would: reads who asks for it, what was commanded and what became of it, and
+    # judges challengers as he does.
+    Row(
+        "retrainer",
+        "topic",
+        (ALERTS, AUDIT, MODELS, PREDICTIONS, TRAINING, SHADOW_SCORES),
+        ("read", "describe_configs"),
+    ),
+    Row("retrainer", "topic", (CONTROLS,), ("read", "write", "describe_configs")),
+    Row("retrainer", "group", ("{application}-retrain",), ("describe",)),
     # Writes dead letters to the topics that they came from, and to which of them that was done.
     Row("replayer", "topic", (DEAD_LETTERS,), ("read", "describe_configs")),
     Row("replayer", "topic", (DEAD_LETTERS_REPLAYED,), ("read", "write", "describe_configs")),

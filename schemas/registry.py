@@ -27,7 +27,10 @@ SEEN_MAX = 256
 
 
 class Control(Message):
-    """A command from a person, signed by the record's headers: the audit log begins with the topic of these."""
+    """A command from a person, or from who retrains unattended, signed by the record's headers.
+
+    With the topic of these the audit log begins.
+    """
 
     control_id: Identifier
     author: Identifier

@@ -30,6 +30,9 @@ from streams.models.flags import add_flags as add_registry_flags
 from streams.recompute.flags import NAMES as RECOMPUTING
 from streams.recompute.flags import add_flags as add_recomputing_flags
 
+PRINCIPAL_OF = {"shadow": "shadow", "retrain": "retrainer"}
+"""Processes that are commands of their own: whose topics they are about."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status: 0 done, 1 refused by Kafka, 2 the input or a flag is wrong."""
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stages", default=",".join(DECIDING), type=_stages, help=f"which to host (default {','.join(DECIDING)})"
     )
     commands.add_parser("shadow", help="run the challengers, which score what was decided and decide nothing")
+    commands.add_parser("retrain", help="rebuild and judge challengers unattended, when it is due")
     commands.add_parser("topics", help="create missing topics and check the others")
     rights = commands.add_parser("access", help="which user may do what").add_subparsers(dest="action", required=True)
     rights.add_parser("show", help="print the table for this deployment")
@@ -94,8 +98,8 @@ def _topics(flags: argparse.Namespace) -> tuple[Topic, ...]:
     """Return the topics that the command is about: a worker's user may see no others."""
     if flags.command == "topics":
         return TOPICS
-    if flags.command == "shadow":
-        return topics_of(["shadow"])
+    if flags.command in PRINCIPAL_OF:
+        return topics_of([PRINCIPAL_OF[flags.command]])
     return topics_of("learner" if name == LearningStage.name else "worker" for name in flags.stages.split(","))
 
 
@@ -132,6 +136,10 @@ def _host(flags: argparse.Namespace, settings: Settings) -> int:
         from streams.shadow import run  # noqa: PLC0415
 
         return run(settings)
+    if flags.command == "retrain":
+        from streams.retrain import run as retrain  # noqa: PLC0415
+
+        return retrain(settings)
     if flags.command == "worker":
         _work(settings, tuple(flags.stages.split(",")))
     return 0

@@ -9,13 +9,11 @@ and nobody else: positions are those of a group of its own, and Kafka keeps pred
 import importlib
 import json
 import logging
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from types import FrameType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
@@ -33,6 +31,7 @@ from streams.detector.scorer import made_by
 from streams.detector.shadowing import Shadow
 from streams.detector.stage import Record
 from streams.kafka_logs import KafkaLogs, ReadError, record_of
+from streams.stopping import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -254,18 +253,10 @@ def run(settings: Settings) -> int:
         return 2
     try:
         with closing(KafkaLogs(settings, READER)) as logs, closing(ShadowRun(settings, shadow, logs, signer)) as going:
-            _stop_on_signals(going)
+            stop_on_signals(going)
             going.run()
     except (KafkaException, ReadError, ShadowError) as error:
         sys.stderr.write(f"shadow: {said(error)}\n")
         return 1
     sys.stdout.write(json.dumps({**going.counters, "failed": shadow.failed}) + "\n")
     return 0
-
-
-def _stop_on_signals(going: ShadowRun) -> None:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        going.stopping = True
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, stop)

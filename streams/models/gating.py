@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.learning import ModelVersion
 from schemas.registry import Audit
@@ -28,43 +28,88 @@ PASSED, REFUSED = 0, 1
 TOLD = ("payments", "frauds", "ap", "ap_champion", "ap_difference", "said_was", "score_us")
 """Figures that go into the audit log."""
 REASONS_CHARACTERS_MAX = 400
+NOBODY_ASKS: Mapping[str, str] = {}
+
+
+class Gating(NamedTuple):
+    """A verdict that was noted: of whom, on which snapshot, and the answer to it."""
+
+    challenger: str
+    verdict: Verdict
+    found: tuple[Record, ModelVersion] | None
+    noted: Audit
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be promoted: it passed, and the registry has taken note."""
+        return self.verdict.passes and self.noted.outcome == "done"
 
 
 def gate(flags: argparse.Namespace, settings: Settings, logs: Logs, admission: Admission, run_: Run) -> int:
     """Judge, have it noted, promote; return the exit status: 0 it passes, 1 it or its promotion is refused."""
+    gating = judged(settings, logs, admission, flags.challenger, run_=run_, days=flags.days, wait_s=flags.wait)
+    promoted = None
+    if flags.promote and gating.passes:
+        promoted = promote(settings, logs, gating, configuration=run_.configuration, wait_s=flags.wait)
+    told = {
+        "challenger": gating.challenger,
+        "passes": gating.verdict.passes,
+        "reasons": list(gating.verdict.reasons),
+        "version": gating.found[1].version if gating.found else None,
+        "promoted": bool(promoted and promoted.outcome == "done"),
+        "control_id": gating.noted.control_id,
+        "figures": figures_told(gating.verdict.figures),
+    }
+    sys.stdout.write((json.dumps(told) if flags.json else _words(told)) + "\n")
+    return PASSED if gating.passes and (promoted is None or promoted.outcome == "done") else REFUSED
+
+
+def judged(
+    settings: Settings,
+    logs: Logs,
+    admission: Admission,
+    challenger: str,
+    *,
+    run_: Run,
+    days: int,
+    wait_s: float,
+    why: Mapping[str, str] = NOBODY_ASKS,
+) -> Gating:
+    """Judge a challenger over so many days of labelled payments, and have it noted. Raises what `command` raises.
+
+    `why` goes into the audit log with it; `run_` is told what was judged and found.
+    """
     run_.log = log_ranges(logs, (TRAINING, PREDICTIONS, SHADOW_SCORES))
     actions = {rule.name: rule.action for rule in shipped_policy().rules}
-    verdict = judge(labelled(logs, flags.challenger, flags.days, actions))
-    found = newest(logs, admission, flags.challenger)
-    verdict = with_what_is_promoted(verdict, flags.challenger, found[1] if found else None)
-    noted = command(settings, logs, "gate", event(verdict, flags.challenger, found), flags.wait)
+    verdict = judge(labelled(logs, challenger, days, actions))
+    found = newest(logs, admission, challenger)
+    verdict = with_what_is_promoted(verdict, challenger, found[1] if found else None)
+    noted = command(settings, logs, "gate", {**event(verdict, challenger, found), **why}, wait_s)
     answered(run_, noted)
     run_.metrics = metrics_of(verdict.figures)
     run_.answer = {**run_.answer, "judged": found[1].version if found else "no snapshot"}
     run_.refused = run_.refused or "; ".join(verdict.reasons) or None
-    promoted = None
-    if flags.promote and verdict.passes and found:
-        promoted = _promote(settings, logs, found, run_, flags.wait)
-    told = {
-        "challenger": flags.challenger,
-        "passes": verdict.passes,
-        "reasons": list(verdict.reasons),
-        "version": found[1].version if found else None,
-        "promoted": bool(promoted and promoted.outcome == "done"),
-        "control_id": noted.control_id,
-        "figures": figures_told(verdict.figures),
-    }
-    sys.stdout.write((json.dumps(told) if flags.json else _words(told)) + "\n")
-    done = noted.outcome == "done" and (promoted is None or promoted.outcome == "done")
-    return PASSED if verdict.passes and done else REFUSED
+    return Gating(challenger, verdict, found, noted)
 
 
-def _promote(settings: Settings, logs: Logs, found: tuple[Record, ModelVersion], judged: Run, wait_s: float) -> Audit:
-    """Put the snapshot that was judged in force; that is a run of its own."""
-    record, model = found
-    with recorded(settings, "promote", {**judged.configuration, "version": model.version}) as run_:
+def promote(
+    settings: Settings,
+    logs: Logs,
+    gating: Gating,
+    *,
+    configuration: Mapping[str, Any],
+    wait_s: float,
+    why: Mapping[str, str] = NOBODY_ASKS,
+) -> Audit:
+    """Put the snapshot of a challenger that passes in force, and return the answer. Raises what `command` raises.
+
+    That is a run of its own, recorded with the configuration of the one that judged.
+    """
+    assert gating.found  # without one it does not pass
+    record, model = gating.found
+    with recorded(settings, "promote", {**configuration, "version": model.version}) as run_:
         run_.log = (log_range(MODELS, 0, record.offset, record.offset + 1),)
-        arguments = {"version": model.version, "model_offset": str(record.offset)}
+        arguments = {"version": model.version, "model_offset": str(record.offset), **why}
         answer = command(settings, logs, "promote", arguments, wait_s)
         answered(run_, answer)
     return answer

@@ -35,6 +35,8 @@ HOSTS = {
     "streams/evaluate.py": "puts an evaluation, its file and stdout together",
     "streams/experiments.py": "appends to the log of experiments, and measures what a run took",
     "streams/shadow.py": "reads what was decided and learned, and writes what challengers say",
+    "streams/retrain.py": "reads alerts, commands and answers, and starts what is due",
+    "streams/stopping.py": "listens to signals",
     "streams/published.py": "follows what is published",
     "streams/models/gating.py": "puts the gate, Kafka and stdout together",
     "streams/models/tuning.py": "puts a grid, a recording and stdout together",
