@@ -12,23 +12,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 from confluent_kafka import KafkaException
 
 from consumers import commands, handing_over
+from consumers.clickhouse_to_labels import ClickhouseToLabels
 from consumers.clickhouse_to_parquet import NothingToExportError, PersonalDataError
+from consumers.kafka_label_log import KafkaLabelLog
+from consumers.kafka_labels import KafkaLabels
+from consumers.kafka_reader import KafkaReader
 from consumers.kafka_scan import ScanError
+from consumers.labels_to_training import LabelsToTraining
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
 from consumers.parts import PartFailedError, Parts, join_of, monitors_of, page_of, silence_of, sink_of, webhook_of
 from consumers.predictions_to_hours import PredictionsToHours
 from consumers.rows import SINKS
+from consumers.topics_to_clickhouse import TopicsToClickhouse
 from consumers.warehouse import Warehouse, WarehouseError, WarehouseUnavailableError, open_warehouse
 from schemas.connection import said
 from schemas.settings import Settings, settings_or_exit
 from schemas.topics import ALERTS, DEAD_LETTERS, LABELS, LABELS_WAITING, TRAINING
 from schemas.topics_to_kafka import TopicMismatchError, create_topics
+
+_Part = TopicsToClickhouse | LabelsToTraining | ClickhouseToLabels | PredictionsToHours
+_Client = KafkaReader | KafkaLabelLog | KafkaLabels
 
 MIGRATE_RETRY_S = 2.0
 PAGE_HOST = "127.0.0.1"
@@ -107,28 +116,28 @@ def _report(flags: argparse.Namespace, counters: dict[str, int]) -> None:
         sys.stdout.flush()
 
 
+def _alone(flags: argparse.Namespace, part: _Part, client: _Client | None = None) -> int:
+    """Run one part, let go of its client, and report what it counted, however it ended."""
+    try:
+        with closing(client) if client else nullcontext():
+            part.run()
+    finally:
+        _report(flags, part.counters.as_dict())
+    return 0
+
+
 def _sink(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [sink.topic for sink in SINKS])
     _migrate_when_up(warehouse, stop)
     sink, reader = sink_of(settings, warehouse, stop, until_idle_ms=_idle_ms(flags))
-    try:
-        sink.run()
-    finally:
-        reader.close()
-        _report(flags, sink.counters.as_dict())
-    return 0
+    return _alone(flags, sink, reader)
 
 
 def _join(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     create_topics(settings, [LABELS_WAITING, TRAINING, DEAD_LETTERS])
     _migrate_when_up(warehouse, stop)
     join, labels = join_of(settings, warehouse, stop, until_idle_ms=_idle_ms(flags))
-    try:
-        join.run()
-    finally:
-        labels.close()
-        _report(flags, join.counters.as_dict())
-    return 0
+    return _alone(flags, join, labels)
 
 
 def _silence(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
@@ -138,22 +147,12 @@ def _silence(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace
     create_topics(settings, [LABELS])
     _migrate_when_up(warehouse, stop)
     silence, labels = silence_of(settings, warehouse, stop)
-    with closing(labels):
-        try:
-            silence.run()
-        finally:
-            _report(flags, silence.counters.as_dict())
-    return 0
+    return _alone(flags, silence, labels)
 
 
 def _hours(_settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
     _migrate_when_up(warehouse, stop)
-    hours = PredictionsToHours(warehouse, stop, time.monotonic)
-    try:
-        hours.run()
-    finally:
-        _report(flags, hours.counters.as_dict())
-    return 0
+    return _alone(flags, PredictionsToHours(warehouse, stop, time.monotonic))
 
 
 def _monitors(settings: Settings, warehouse: Warehouse, flags: argparse.Namespace, stop: threading.Event) -> int:
