@@ -267,4 +267,4 @@ def stop_process(reason: str) -> None:
     """End the process at once, with one line that says why: whoever supervises it starts another."""
     logger.critical("stopping: %s", reason)
     logging.shutdown()
-    os._exit(70)
+    os._exit(os.EX_SOFTWARE)

@@ -1,5 +1,6 @@
 """What each kind of fault does to the system when it begins and when it ends."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ JOINED = b"] opened "
 """What a worker logs when it has its tasks."""
 STORE_WAITS = b" wait for the store"
 """What the sink and the label join log when they cannot store or read."""
+LEFT = (0, os.EX_SOFTWARE)
+"""What a worker ends with that was told to leave: in order, or fenced just then, by a broker that was away too long."""
 
 
 class NotStruckError(Exception):
@@ -107,7 +110,7 @@ def _resume(system: FaultySystem, fault: Fault) -> str:
 def _leave_and_bring_two(system: FaultySystem, fault: Fault) -> str:
     leaver = _victim(system, fault)
     # One that was just started again has not learned yet to return 0.
-    if leaver.terminate() not in (0, -signal.SIGTERM):
+    if leaver.terminate() not in (*LEFT, -signal.SIGTERM):
         raise NotStruckError(f"{leaver.log_path.stem} ended with {leaver.exit_code}")
     system.start_workers(2)
     return f"{leaver.log_path.stem} left, two came"
@@ -118,7 +121,7 @@ def _two_leave_and_one_comes(system: FaultySystem, fault: Fault) -> str:
     joined = _within(JOIN_S_MAX, lambda: all(JOINED in each.log_path.read_bytes() for each in newcomers))
     ended = [each.terminate() for each in newcomers]
     leaver.start()
-    if any(ended) or not joined:
+    if not joined or any(code not in LEFT for code in ended):
         raise NotStruckError(f"newcomers joined: {joined}, ended with {ended}")
     return "both left, it came back"
 
