@@ -203,6 +203,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             )
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._hand_over(fetcher)
+        except asyncio.CancelledError:
+            # Faust takes one that is stopped during a rebalance for one that crashed, and ends the worker with 1.
+            if not fetcher.should_stop:
+                raise
+
+    async def _hand_over(self, fetcher: Any) -> None:
         tasks = self._hosted
         tasks.reseek = self.reseek
         paused: set[TP] = set()

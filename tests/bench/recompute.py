@@ -115,11 +115,12 @@ def _decide(system: System, transactions: int, rate: float, seed: int) -> int:
             kills += worker.pid is not None
             worker.kill()
         source.wait(3 * transactions / rate + 60)
-    drained = system.wait_until_drained(DRAIN_S_MAX + transactions / 200)
+    rest_s_max = DRAIN_S_MAX + transactions / 200
+    drained = system.wait_until_drained(rest_s_max)
     for process in system.workers:
         process.terminate()
     system.stop_store()
-    learned = system.wait_until_learned(DRAIN_S_MAX)
+    learned = system.wait_until_learned(rest_s_max)
     _end(system.learner)
     if not (drained and learned):
         raise RuntimeError(f"not at rest: drained {drained}, learned {learned}")

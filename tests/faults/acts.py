@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from deploy.processes import Process
+from deploy.processes import Process, log_tail
 from tests.faults.plan import KINDS, Fault
 from tests.faults.points import arm, disarm
 from tests.faults.system import FaultySystem
@@ -110,8 +110,9 @@ def _resume(system: FaultySystem, fault: Fault) -> str:
 def _leave_and_bring_two(system: FaultySystem, fault: Fault) -> str:
     leaver = _victim(system, fault)
     # One that was just started again has not learned yet to return 0.
-    if leaver.terminate() not in (*LEFT, -signal.SIGTERM):
-        raise NotStruckError(f"{leaver.log_path.stem} ended with {leaver.exit_code}")
+    if (code := leaver.terminate()) not in (*LEFT, -signal.SIGTERM):
+        leaver.start()
+        raise NotStruckError(f"{leaver.log_path.stem} ended with {code}: {log_tail(leaver.log_path)}")
     system.start_workers(2)
     return f"{leaver.log_path.stem} left, two came"
 

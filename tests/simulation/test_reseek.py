@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from faust.transport.consumer import Fetcher
 from faust.types import TP
 
 from streams.kafka_consumer import POLL_RECORDS_MAX, Consumer, ConsumerThread, Fetched
@@ -113,6 +114,22 @@ def test_two_tasks_opened_anew_at_once_are_fed_from_their_positions() -> None:
     """
     fed = asyncio.run(_reopened(pause_s=0.005))
     assert (fed[0][0], fed[1][0]) == (POSITION, POSITION)
+
+
+async def _stopped_in_a_rebalance() -> BaseException | None:
+    host = _Host(_Tasks())
+    host.app.rebalancing, host.app.consumer = True, host
+    fetcher = Fetcher(host.app)
+    await fetcher.start()
+    await asyncio.sleep(0.01)
+    await fetcher.stop()
+    crashed: BaseException | None = fetcher.crash_reason
+    return crashed
+
+
+def test_worker_that_is_stopped_during_a_rebalance_has_not_crashed() -> None:
+    """Law: Faust's fetcher ends in order when it is stopped while the group rebalances."""
+    assert asyncio.run(_stopped_in_a_rebalance()) is None
 
 
 def test_poll_that_waits_across_a_seek_brings_records_from_behind_it() -> None:
