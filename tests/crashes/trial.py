@@ -1,0 +1,106 @@
+"""One trial: records stored once and in order, the same by sinks that die, and where the views tell them apart."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from consumers.topics_to_clickhouse import TopicsToClickhouse
+from consumers.warehouse import Warehouse
+from tests.crashes.logs import PAYMENTS, Logs
+from tests.crashes.mistakes import MISTAKES
+from tests.crashes.shown import Shown, differing, replacing, shown, store_once, tables, views, without_final
+from tests.crashes.sink import Group
+from tests.stored import ZEROES, StoreAudit, audit_store
+
+FEW_PAYMENTS = 40
+"""Enough for a mistake to show."""
+SEEDS_MAX = 5
+"""Within so many a mistake must show."""
+
+
+class Trial(NamedTuple):
+    """What happened, and what the views show otherwise: than of records stored once, and than by pandas.
+
+    `merged` is what they show otherwise when the engine has merged all that was stored.
+    """
+
+    seen: Counter[str]
+    views: int
+    rows: int
+    differing: list[str]
+    merged: list[str]
+    audit: StoreAudit
+
+
+def tried(store: Warehouse, seed: int) -> Trial:
+    """Return what came of a store in which sinks and builds died as the seed will have it."""
+    logs = Logs(seed)
+    with _unmerged(store):
+        group = Group(logs, store, seed, TopicsToClickhouse)
+        store_once(logs, store)
+        group.build_all()
+        clean = shown(store)
+        empty(store)
+        group.run()
+        group.build_all()
+        different = differing(clean, shown(store))
+        audit = audit_store(logs.by_topic(), store)
+    for table in tables(store):
+        store.execute(f"OPTIMIZE TABLE {table} FINAL")
+    of_rows = {asked: rows for asked, rows in clean.items() if "(" not in asked}
+    merged = differing(of_rows, shown(store, of_rows))
+    empty(store)
+    return Trial(group.seen, len(views(store)), sum(map(len, clean.values())), different, merged, audit)
+
+
+def seeds_until_noticed(store: Warehouse, sink: type[TopicsToClickhouse]) -> int | None:
+    """Return how many seeds it took until rows were missing, repeated or different, or None where none did."""
+    for seed in range(1, SEEDS_MAX + 1):
+        logs = Logs(seed, FEW_PAYMENTS)
+        Group(logs, store, seed, sink).run()
+        found = audit_store(logs.by_topic(), store)
+        empty(store)
+        if any(getattr(found, figure) for figure in ZEROES):
+            return seed
+    return None
+
+
+def mistakes_noticed(store: Warehouse) -> dict[str, int | None]:
+    """Return for each sink with a mistake how many seeds it took to notice it."""
+    return {sink.__name__: seeds_until_noticed(store, sink) for sink in MISTAKES}
+
+
+def unnoticed_without_final(store: Warehouse) -> dict[str, bool]:
+    """Return for each view that hides repeats by FINAL whether it shows the same without, where all is stored twice."""
+    logs = Logs(1, FEW_PAYMENTS)
+    with _unmerged(store):
+        store_once(logs, store)
+        once = shown(store)
+        store_once(logs, store)
+        unnoticed = {}
+        for view, sql in views(store).items():
+            if bare := without_final(sql):
+                store.execute(bare)
+                unnoticed[view] = not differing(_of(once, view), shown(store, [view]))
+                store.execute(replacing(sql))
+    empty(store)
+    return unnoticed
+
+
+def empty(store: Warehouse) -> None:
+    """Take everything out of the store but its tables."""
+    for table in tables(store):
+        store.execute(f"TRUNCATE TABLE {table}")
+
+
+def _of(told: Shown, view: str) -> Shown:
+    return {asked: rows for asked, rows in told.items() if asked.partition("(")[0] == view}
+
+
+@contextmanager
+def _unmerged(store: Warehouse) -> Iterator[None]:
+    """Let repeats lie as they came: an engine that has merged them in time proves nothing of the views."""
+    store.execute("SYSTEM STOP MERGES")
+    yield
+    store.execute("SYSTEM START MERGES")
