@@ -146,9 +146,7 @@ def expected_rows(topics: Mapping[Topic, Sequence[Any]]) -> dict[str, Rows]:
         row |= {"champion_probability": of.get("probability"), "verdict": of.get("verdict"), "source": of.get("source")}
     over = {(row["kind"], row["fired_at"]) for row in found["v_alerts"] if row.get("state") == "cleared"}
     found["v_alerts_firing"] = [
-        row
-        for row in found["v_alerts"]
-        if row.get("state") == "firing" and (row["kind"], row["fired_at"]) not in over
+        row for row in found["v_alerts"] if row.get("state") == "firing" and (row["kind"], row["fired_at"]) not in over
     ]
     return found
 

@@ -32,7 +32,7 @@ from tests.contract.views_data import labels, outcomes, payments
 from tests.contract.warehouse_rows import AT_MS, alert, audit, decision, model, shadow_score, training
 
 PARTITIONS = 3
-PAYMENTS = 120
+PAYMENTS = 90
 AGAIN = 0.15
 """How many records are followed by another one of the same thing, which must not count."""
 HOURS = (-1, 0, 1, 7, 25, 26, 47, 48)
@@ -141,9 +141,7 @@ class Logs:
             )
             self._write(TRAINING, each.card, at_ms, learned)
 
-    def _letter(
-        self, topic: str, partition: int, offset: int, of: Label, stage: str, reason: DeadLetterReason
-    ) -> None:
+    def _letter(self, topic: str, partition: int, offset: int, of: Label, stage: str, reason: DeadLetterReason) -> None:
         key, value = of.card.encode(), encode(of)
         origin = Origin(topic=topic, partition=partition, offset=offset, timestamp_ms=AT_MS, key=key, value=value)
         _, content, headers = DeadLetter(origin=origin, stage=stage, reason=reason, detail="why").to_record()
@@ -154,8 +152,8 @@ class Logs:
         for number in range(8):
             for records in (number, 99)[: 1 + number % 2]:
                 self._write(MODELS, "model", AT_MS + number, model(f"m-{number}", records=records))
-            refused = {"outcome": "refused", "reason": "replayed"} if number % 2 else {"outcome": "done", "reason": None}
-            told = audit(**refused, control_id=f"c-{number}", control_offset=number, mode="follow")
+            became: dict[str, Any] = {"outcome": "done", "reason": None} if number % 2 else {"outcome": "refused"}
+            told = audit(**became, control_id=f"c-{number}", control_offset=number, mode="follow")
             self._write(AUDIT, "command", AT_MS + number * HOUR_MS, told)
         for number in range(27):
             at_ms = AT_MS + number * HOUR_MS

@@ -30,13 +30,13 @@ POINTS = (
 """Where a sink dies. Each life of one is to end at the next of them, at one of the first times that it comes by."""
 BUILD_POINTS = ("before a build", "after a build")
 PASSES = {"before the commit": 2, "after the commit": 2}
-PASSES_ELSEWHERE = 6
-ROWS = (20, 150)
+PASSES_ELSEWHERE = 8
+ROWS = (40, 250)
 """Least and most records in a batch."""
 IDLE_MS = 500
 DEPTH_MAX = 2
 """How many processes may stand still within a call while others go on."""
-UNAVAILABLE, HALF_STORED, COMMIT_LOST, BUILD_DIES = 0.06, 0.06, 0.3, 0.3
+UNAVAILABLE, HALF_STORED, COMMIT_LOST, BUILD_DIES = 0.1, 0.1, 0.3, 0.3
 TAKEN_OVER, BUILT = 0.02, 0.03
 """How often what goes wrong, as a probability of each call or point."""
 
@@ -77,12 +77,6 @@ class Group:
             PredictionsToHours(MortalBuilds(self), threading.Event(), lambda: 0.0).step()  # type: ignore[arg-type]
         except KilledError:
             self.seen["builds killed"] += 1
-
-    def build_all(self) -> None:
-        """Build every hour once more, undisturbed: the one built longest ago comes first."""
-        hours = PredictionsToHours(self.store, threading.Event(), lambda: 0.0)
-        while hours.step() and hours.counters.hours_built < 2 * len(HOURS):
-            pass
 
     def stand_still(self) -> None:
         """Let others go on for a while, perhaps."""
@@ -244,3 +238,10 @@ class MortalBuilds:
         if self._group.happens(BUILD_DIES):
             self._group.seen[f"killed {point}"] += 1
             raise KilledError
+
+
+def build_all(store: Warehouse) -> None:
+    """Build the values of every hour once more, undisturbed: the one built longest ago comes first."""
+    hours = PredictionsToHours(store, threading.Event(), lambda: 0.0)
+    while hours.step() and hours.counters.hours_built < 2 * len(HOURS):
+        pass

@@ -12,7 +12,7 @@ from schemas.settings import Settings
 from tests.crashes.logs import Logs
 from tests.crashes.mistakes import MISTAKES
 from tests.crashes.shown import differing, shown, store_once
-from tests.crashes.sink import BUILD_POINTS, POINTS, Group
+from tests.crashes.sink import BUILD_POINTS, POINTS, build_all
 from tests.crashes.trial import (
     FEW_PAYMENTS,
     Trial,
@@ -42,9 +42,8 @@ def trial(store: Warehouse) -> Trial:
 
 
 def test_every_view_shows_what_it_shows_of_records_stored_once(trial: Trial) -> None:
-    """Law: all views, those with parameters too, whether the engine has merged the repeats or not."""
+    """Law: all views, those with parameters too, and what is counted by hour."""
     assert trial.differing == []
-    assert trial.merged == []
     assert trial.views > len(VIEWS)
 
 
@@ -79,14 +78,13 @@ def test_a_sink_with_a_mistake_is_noticed(store: Warehouse, sink: type[TopicsToC
 
 def test_hours_built_from_repeats_would_be_noticed(store: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = Logs(SEED, FEW_PAYMENTS)
-    group = Group(logs, store, SEED, TopicsToClickhouse)
     store.execute("SYSTEM STOP MERGES")
     for _ in range(2):
         store_once(logs, store)
-    group.build_all()
+    build_all(store)
     right = shown(store, ["v_feature_hours"])
     monkeypatch.setattr(hours, "BUILD", hours.BUILD.replace("predictions FINAL", "predictions"))
-    group.build_all()
+    build_all(store)
     assert differing(right, shown(store, ["v_feature_hours"]))
     store.execute("SYSTEM START MERGES")
     empty(store)
