@@ -32,7 +32,7 @@ from tests.contract.views_data import labels, outcomes, payments
 from tests.contract.warehouse_rows import AT_MS, alert, audit, decision, model, shadow_score, training
 
 PARTITIONS = 3
-PAYMENTS = 90
+PAYMENTS = 60
 AGAIN = 0.15
 """How many records are followed by another one of the same thing, which must not count."""
 HOURS = (-1, 0, 1, 7, 25, 26, 47, 48)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from consumers.rows import SINKS
@@ -53,13 +53,12 @@ def asked_of(view: str, sql: str) -> list[str]:
     return [called(view, wanted, **look) for look in ({}, LOOKS.get(view)) if look is not None]
 
 
-def shown(store: Warehouse, only: Iterable[str] | None = None) -> Shown:
-    """Return what the views show, without the columns that tell the time."""
-    chosen = views(store)
+def shown(store: Warehouse, chosen: Mapping[str, str]) -> Shown:
+    """Return what views show, of which the statements are given, without the columns that tell the time."""
     return {
         asked: _rows(store.query_columns(f"SELECT * FROM {asked}"))  # noqa: S608 - names and constants of the tests
-        for view in (chosen if only is None else only)
-        for asked in asked_of(view, chosen[view])
+        for view, sql in chosen.items()
+        for asked in asked_of(view, sql)
     }
 
 

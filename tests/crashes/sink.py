@@ -8,6 +8,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -36,8 +37,8 @@ ROWS = (40, 250)
 IDLE_MS = 500
 DEPTH_MAX = 2
 """How many processes may stand still within a call while others go on."""
-UNAVAILABLE, HALF_STORED, COMMIT_LOST, BUILD_DIES = 0.1, 0.1, 0.3, 0.3
-TAKEN_OVER, BUILT = 0.02, 0.03
+UNAVAILABLE, HALF_STORED, COMMIT_LOST = 0.1, 0.1, 0.3
+TAKEN_OVER, BUILT = 0.03, 0.03
 """How often what goes wrong, as a probability of each call or point."""
 
 
@@ -55,11 +56,19 @@ class Group:
         self.clock_ms = 0
         self._depth = 0
         self._points = itertools.cycle(POINTS)
+        self.build_points = itertools.cycle((*BUILD_POINTS, ""))
 
     def run(self) -> None:
-        """Let one life follow another until nothing is left."""
-        while any(self.committed[place] < len(records) for place, records in self.logs.records.items()):
+        """Let one life follow another until nothing is left, and from the beginning where it died too seldom."""
+        while not self._is_done() or not all(self.seen[f"killed {point}"] for point in POINTS):
+            if self._is_done():
+                self.committed = dict.fromkeys(self.committed, 0)
+                self.generation += 1
             self.live()
+            self.build()
+
+    def _is_done(self) -> bool:
+        return all(self.committed[place] == len(records) for place, records in self.logs.records.items())
 
     def live(self) -> None:
         """Let one more member join, and live until it dies or has nothing left to read."""
@@ -73,19 +82,25 @@ class Group:
 
     def build(self) -> None:
         """Build the values of some hours, perhaps not to the end."""
-        try:
-            PredictionsToHours(MortalBuilds(self), threading.Event(), lambda: 0.0).step()  # type: ignore[arg-type]
-        except KilledError:
-            self.seen["builds killed"] += 1
+        # Drawn here, for whether there is anything to build is a matter of the store's clock.
+        builds = MortalBuilds(self, overtaken=self.happens(TAKEN_OVER))
+        with suppress(KilledError):
+            PredictionsToHours(builds, threading.Event(), lambda: 0.0).step()  # type: ignore[arg-type]
+        builds.stand_still()
 
     def stand_still(self) -> None:
         """Let others go on for a while, perhaps."""
         for rate, others in ((TAKEN_OVER, self.live), (BUILT, self.build)):
-            if self.happens(rate) and self._depth < DEPTH_MAX:
-                self._depth += 1
-                self.seen[f"stood still for another to {others.__name__}"] += 1
-                others()
-                self._depth -= 1
+            if self.happens(rate):
+                self.let(others)
+
+    def let(self, others: Callable[[], None]) -> None:
+        """Let others go on, where not too many stand still already."""
+        if self._depth < DEPTH_MAX:
+            self._depth += 1
+            self.seen[f"stood still for another to {others.__name__}"] += 1
+            others()
+            self._depth -= 1
 
     def happens(self, rate: float) -> bool:
         """Return whether something of this probability happens."""
@@ -221,23 +236,31 @@ class MortalInserts:
 
 
 class MortalBuilds:
-    """The store as one that builds hours reaches it; others go on between its question and its build."""
+    """The store as one that builds hours reaches it. `overtaken`: a sink goes on between its question and its build."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, *, overtaken: bool) -> None:
         self._group = group
+        self._overtaken = overtaken
         self.query_columns: Callable[..., dict[str, list[Any]]] = group.store.query_columns
 
     def execute(self, statement: str) -> None:
-        self._group.stand_still()
-        self._at(BUILD_POINTS[0])
+        self.stand_still()
+        dies_at = next(self._group.build_points)
+        if dies_at == BUILD_POINTS[0]:
+            self._die(dies_at)
         self._group.store.execute(statement)
-        self._group.seen["builds"] += 1
-        self._at(BUILD_POINTS[1])
+        if dies_at == BUILD_POINTS[1]:
+            self._die(dies_at)
 
-    def _at(self, point: str) -> None:
-        if self._group.happens(BUILD_DIES):
-            self._group.seen[f"killed {point}"] += 1
-            raise KilledError
+    def _die(self, point: str) -> None:
+        self._group.seen[f"killed {point}"] += 1
+        raise KilledError
+
+    def stand_still(self) -> None:
+        """Let a sink go on, once."""
+        if self._overtaken:
+            self._overtaken = False
+            self._group.let(self._group.live)
 
 
 def build_all(store: Warehouse) -> None:
