@@ -6,6 +6,8 @@ from typing import Any
 from deploy.read_back import read_topic
 from schemas.settings import Settings
 from schemas.topics import (
+    ALERTS,
+    AUDIT,
     DEAD_LETTERS,
     DEAD_LETTERS_REPLAYED,
     DECISIONS,
@@ -18,6 +20,7 @@ from schemas.topics import (
     PREDICTIONS,
     PROFILED,
     RATES,
+    SHADOW_SCORES,
     TRAINING,
     TRANSACTIONS,
     Topic,
@@ -25,7 +28,7 @@ from schemas.topics import (
 
 COMPARED = (
     TRANSACTIONS, LABELS, OUTCOMES, PROFILED, PREDICTIONS, DECISIONS, DUPLICATES, DEAD_LETTERS, DEAD_LETTERS_REPLAYED,
-    LABELS_WAITING, TRAINING, MODELS, POLICIES, RATES,
+    LABELS_WAITING, TRAINING, MODELS, POLICIES, RATES, AUDIT, ALERTS, SHADOW_SCORES,
 )  # fmt: skip
 
 Topics = Mapping[Topic, list[Any]]

@@ -10,20 +10,37 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pandas as pd
 
 from schemas.codec import DecodeFailure, decode
 from schemas.fields import DAY_MS
 from schemas.label import Label
-from schemas.topics import DEAD_LETTERS, DECISIONS, LABELS, MODELS, OUTCOMES, PREDICTIONS, TRAINING, Topic
+from schemas.topics import (
+    ALERTS,
+    AUDIT,
+    DEAD_LETTERS,
+    DECISIONS,
+    LABELS,
+    MODELS,
+    OUTCOMES,
+    PREDICTIONS,
+    SHADOW_SCORES,
+    TRAINING,
+    Topic,
+)
 from tests.findings import keep
 from tests.stored_labels import mark_labels
 
 ZEROES = ("stored_missing", "stored_repeated", "stored_differing", "figures_differing")
 """Figures of which every one must be 0."""
 PLACE = ("record_partition", "record_offset")
-WRITTEN = ("decided_at", "stored_at", "joined_at", "published_at")
+WRITTEN = ("decided_at", "stored_at", "joined_at", "published_at", "answered_at", "scored_at")
 """Columns that hold when the record was written."""
+SAID_AT = ("commanded_at", "raised_at")
+"""Columns that hold the time that a message calls its own."""
+SINGLE, SINGLE_FEATURES = ("score_us", "learn_us"), ("card_known_days", "merchant_count_30d")
+"""Numbers that the store keeps in single precision, of messages and of their features."""
 HEADERS = "__connect.errors."
 END_OF_2099_MS = 4_102_444_799_999
 
@@ -32,26 +49,39 @@ Rows = list[Row]
 
 
 class View(NamedTuple):
-    """A view: the topic its rows come from, what names a row, and by what its figures are counted and summed."""
+    """A view: the topic its rows come from, what names a row, and by what its figures are counted and summed.
+
+    `place` is what finds a row again, `parameters` is what a view that takes some is given.
+    """
 
     topic: Topic | None
     key: tuple[str, ...]
     by: tuple[str, ...]
     total: str = "1"
+    place: tuple[str, ...] = PLACE
+    parameters: str = ""
 
 
 PAYMENT = ("card", "event_time", "transaction_id")
+ID = ("card", "transaction_id")
+ALWAYS = "(from = '1971-01-01', to = '2100-01-01', known_at = '2100-01-01')"
 NAME = ("card", "transaction_id", "source", "revision")
 VIEWS: Mapping[str, View] = {
     "v_predictions": View(PREDICTIONS, PAYMENT, ("action", "mode", "model_version"), "amount_minor"),
     "v_decisions": View(DECISIONS, (*PAYMENT, "invalid_place"), ("action", "mode", "policy_version"), "score"),
     "v_dead_letters": View(DEAD_LETTERS, PLACE, ("stage", "reason"), "value_bytes"),
     "v_labels": View(LABELS, PLACE, ("state", "learning", "conflicting"), "revision"),
-    "v_verdicts": View(None, ("card", "transaction_id"), ("verdict", "source"), "revision"),
+    "v_verdicts": View(None, ID, ("verdict", "source"), "revision"),
+    "v_verdicts_known": View(None, ID, ("verdict", "source"), "1", ID, ALWAYS),
     "v_outcomes": View(OUTCOMES, ("card", "transaction_id", "kind", "occurred_at"), ("kind",), "amount_minor"),
     "v_training": View(TRAINING, NAME, ("verdict", "source", "verdict_source"), "weight"),
     "v_models": View(MODELS, ("version",), ("feature_schema",), "records"),
-    "v_labelled": View(None, PAYMENT, ("action", "mode", "verdict"), "amount_minor"),
+    "v_labelled": View(None, PAYMENT, ("action", "mode", "verdict"), "amount_minor", PAYMENT),
+    "v_truth": View(None, PAYMENT, ("action", "mode", "verdict"), "amount_base_minor", PAYMENT, ALWAYS),
+    "v_audit": View(AUDIT, PLACE, ("kind", "outcome", "reason", "mode"), "sequence"),
+    "v_alerts": View(ALERTS, ("alert_id",), ("kind", "severity", "state"), "value"),
+    "v_alerts_firing": View(None, ("alert_id",), ("kind", "severity"), "value"),
+    "v_shadow_scores": View(SHADOW_SCORES, (*PAYMENT, "challenger"), ("challenger", "champion_version"), "log_odds"),
 }
 
 
@@ -82,13 +112,13 @@ class StoreAudit:
             keep(self.store_examples, f"{figure}: {what}")
 
 
-def audit_store(topics: Mapping[Topic, Sequence[Any]], store: Store) -> StoreAudit:
-    """Compare every view with the topics."""
+def audit_store(topics: Mapping[Topic, Sequence[Any]], store: Store, views: Iterable[str] = VIEWS) -> StoreAudit:
+    """Compare every view, or some, with the topics."""
     found, expected = StoreAudit(), expected_rows(topics)
-    for name in VIEWS:
+    for name in views:
         compare_rows(found, name, expected[name], rows_of(store, name))
         compare_figures(found, name, expected[name], figures_of(store, name))
-    found.stored = found.rows_by_view["v_predictions"]
+    found.stored = found.rows_by_view.get("v_predictions", 0)
     return found
 
 
@@ -99,7 +129,7 @@ def expected_rows(topics: Mapping[Topic, Sequence[Any]]) -> dict[str, Rows]:
         if view.topic:
             found[name] = _one_of_each([_row(view.topic, each) for each in topics[view.topic]], view.key)
     mark_labels(found["v_labels"], found)
-    found["v_verdicts"] = [row for row in found["v_labels"] if row["counts"]]
+    found["v_verdicts"] = found["v_verdicts_known"] = [row for row in found["v_labels"] if row["counts"]]
     labels = {(row["card"], row["transaction_id"]): row for row in found["v_verdicts"]}
     pairs = [(row, labels.get((row["card"], row["transaction_id"]))) for row in found["v_predictions"]]
     found["v_labelled"] = [
@@ -107,7 +137,30 @@ def expected_rows(topics: Mapping[Topic, Sequence[Any]]) -> dict[str, Rows]:
         for row, label in pairs
         if label and abs(row["event_time"] - label["occurred_at"]) <= DAY_MS
     ]
+    labelled = {_name(row): row for row in found["v_labelled"]}
+    found["v_truth"] = [
+        labelled.get(_name(row), row) | _features(row) for row in found["v_predictions"] if row["mode"] != "history"
+    ]
+    for row in found["v_shadow_scores"]:
+        of = labelled.get(_name(row), {})
+        row |= {"champion_probability": of.get("probability"), "verdict": of.get("verdict"), "source": of.get("source")}
+    over = {(row["kind"], row["fired_at"]) for row in found["v_alerts"] if row.get("state") == "cleared"}
+    found["v_alerts_firing"] = [
+        row for row in found["v_alerts"] if row.get("state") == "firing" and (row["kind"], row["fired_at"]) not in over
+    ]
     return found
+
+
+def _name(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in PAYMENT)
+
+
+def _features(row: Row) -> Row:
+    """Return what the truth says of a payment's features beside the payment."""
+    features = row["features"]
+    return {"amount_base_minor": round(features.get("payment_amount_minor", 0))} | {
+        name: _single(features[name]) for name in SINGLE_FEATURES if name in features
+    }
 
 
 def _one_of_each(rows: Iterable[Row | None], key: Sequence[str]) -> Rows:
@@ -126,11 +179,13 @@ def _row(topic: Topic, message: Any) -> Row | None:
         row: Row = label.model_dump()
     else:
         row = _of_dead_letter(message) if topic is DEAD_LETTERS else json.loads(message.value())
-    row.pop("state", None)  # a model's coefficients: large, and not stored
+    if topic is MODELS:
+        row.pop("state")  # its coefficients: large, and not stored
     row = row.pop("transaction", {}) | row
     row |= {name.removesuffix("_ms"): value for name, value in row.items() if name.endswith(("_at_ms", "_time_ms"))}
     row |= {"verdict_source": row.get("verdict_of") or row.get("source")}
     row |= {"learned_to": row.get("learned_to_ms"), **dict.fromkeys(WRITTEN, message.timestamp()[1])}
+    row |= dict.fromkeys(SAID_AT, row.get("at_ms")) | {name: _single(row[name]) for name in SINGLE if name in row}
     row |= {"record_partition": message.partition(), "record_offset": message.offset()}
     reasons = row.get("reasons", ())
     row |= {f"reason_{name}s": [each.get(name) for each in reasons] for name in ("code", "text", "contribution")}
@@ -160,13 +215,13 @@ def _of_dead_letter(message: Any) -> Row:
 
 def rows_of(store: Store, view: str) -> Rows:
     """Return the rows of a view as the store shows them."""
-    columns = store.query_columns(f"SELECT * FROM {view}")  # noqa: S608 - a name of the table above
+    columns = store.query_columns(f"SELECT * FROM {view}{VIEWS[view].parameters}")  # noqa: S608 - of the table above
     return [dict(zip(columns, map(_plain, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def compare_rows(found: StoreAudit, view: str, expected: Rows, stored: Rows) -> None:
     """Compare every column of every row."""
-    names = PAYMENT if view == "v_labelled" else PLACE
+    names = VIEWS[view].place
     wanted = {tuple(row[name] for name in names): row for row in expected}
     seen: dict[tuple[Any, ...], int] = {}
     for row in stored:
@@ -187,7 +242,8 @@ def figures_of(store: Store, view: str) -> Rows:
     """Return what the store counts and sums over a view."""
     by, total = ", ".join(VIEWS[view].by), VIEWS[view].total
     columns = store.query_columns(
-        f"SELECT {by}, count() AS number, toFloat64(ifNull(sum({total}), 0)) AS total FROM {view} GROUP BY {by}"  # noqa: S608
+        f"SELECT {by}, count() AS number, toFloat64(ifNull(sum({total}), 0)) AS total "  # noqa: S608
+        f"FROM {view}{VIEWS[view].parameters} GROUP BY {by}"
     )
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -195,7 +251,7 @@ def figures_of(store: Store, view: str) -> Rows:
 def compare_figures(found: StoreAudit, view: str, expected: Rows, stored: Rows) -> None:
     """Compare counts and sums, group by group, with those of pandas over the expected rows."""
     by, total = list(VIEWS[view].by), VIEWS[view].total
-    frame = pd.DataFrame([{name: row.get(name) for name in (*by, total)} for row in expected], columns=[*by, total])
+    frame = pd.DataFrame([{"1": 1} | row for row in expected], columns=[*by, total])
     frame[by] = frame[by].fillna("")
     frame[total] = frame[total].astype(float)
     groups = frame.groupby(by)[total].agg(["size", "sum"]).reset_index()
@@ -207,6 +263,10 @@ def compare_figures(found: StoreAudit, view: str, expected: Rows, stored: Rows) 
         # Sums of money are whole numbers and exact; those of fractions depend on the order of adding alone.
         different = (number != told_number) + (abs(amount - told_amount) > 1e-11 * max(1.0, abs(amount)))
         found.wrong("figures_differing", different, f"{view} {group}: {wanted.get(group)}, found {told.get(group)}")
+
+
+def _single(number: float) -> float:
+    return float(np.float32(number))
 
 
 def _plain(value: Any) -> Any:

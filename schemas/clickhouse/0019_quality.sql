@@ -152,8 +152,9 @@ AS WITH
     1.959964 AS z,
     (k, n) -> (k / n + z * z / (2 * n)) / (1 + z * z / n) AS middle,
     (k, n) -> z / (1 + z * z / n) * sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)) AS reach,
-    (k, n) -> greatest(0, middle(k, n) - reach(k, n)) AS low,
-    (k, n) -> least(1, middle(k, n) + reach(k, n)) AS high
+    -- Of nothing there is no interval. What greatest and least make of NaN changes when the engine compiles them.
+    (k, n) -> if(n = 0, nan, greatest(0, middle(k, n) - reach(k, n))) AS low,
+    (k, n) -> if(n = 0, nan, least(1, middle(k, n) + reach(k, n))) AS high
 SELECT
     dimension,
     segment,

@@ -26,10 +26,10 @@ VERDICTS = ("fraud", "legitimate", "service_dispute", "withdrawn")
 Message = Prediction | Label | Outcome
 
 
-def payments(chance: Random) -> list[Prediction]:
+def payments(chance: Random, number_of: int = PAYMENTS) -> list[Prediction]:
     """Return payments over two days and a little before and after, of two models, some by rules alone or history."""
     made = []
-    for number in range(PAYMENTS):
+    for number in range(number_of):
         at_ms = FROM_MS + chance.randrange(-HOUR_MS, SPAN_MS + HOUR_MS)
         scored = chance.random() < 0.9
         probability = chance.choice((0.0, 1.0, round(chance.random(), 2), chance.random()))
@@ -69,10 +69,10 @@ def payments(chance: Random) -> list[Prediction]:
     return made
 
 
-def labels(chance: Random, paid: Sequence[Prediction]) -> list[Label]:
+def labels(chance: Random, paid: Sequence[Prediction], number_of: int = LABELS) -> list[Label]:
     """Return what was said: several sources and revisions of a payment, some after the time that is looked at."""
     made = []
-    for _ in range(LABELS):
+    for _ in range(number_of):
         of = chance.choice(paid).transaction
         occurred_ms = of.event_time_ms + chance.choice((0, 0, 0, HOUR_MS, -2 * DAY_MS))
         delay_ms = chance.randrange(30 * DAY_MS)
@@ -94,7 +94,7 @@ def labels(chance: Random, paid: Sequence[Prediction]) -> list[Label]:
 def outcomes(chance: Random, paid: Sequence[Prediction]) -> list[Outcome]:
     """Return captures, a few payments in parts, and what is none."""
     made = []
-    for each in chance.choices(paid, k=PAYMENTS):
+    for each in chance.choices(paid, k=len(paid)):
         of = each.transaction
         made.append(
             outcome(

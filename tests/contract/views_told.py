@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -27,7 +27,15 @@ def at(ms: int) -> dt.datetime:
 
 
 def call(view: str, **chosen: Any) -> str:
-    """Return the view with its parameters, as text: each is a constant of a test."""
+    """Return the view with its parameters, as text."""
+    wanted = {name for name, _ in PARAMETER.findall(SQL_OF[view])}
+    for inner in re.findall(r"\b(v_\w+)\s*\(", SQL_OF[view]):
+        wanted |= {name for name, _ in PARAMETER.findall(SQL_OF.get(inner, ""))}
+    return called(view, wanted, **chosen)
+
+
+def called(view: str, wanted: Iterable[str], **chosen: Any) -> str:
+    """Return the view with these parameters, as text: each is a constant of a test."""
     known: dict[str, Any] = {
         "from": at(FROM_MS),
         "to": at(TO_MS),
@@ -39,9 +47,6 @@ def call(view: str, **chosen: Any) -> str:
         "review_cost_minor": REVIEW_COST,
         "transaction_id": "tx-1",
     }
-    wanted = {name for name, _ in PARAMETER.findall(SQL_OF[view])}
-    for inner in re.findall(r"\b(v_\w+)\s*\(", SQL_OF[view]):
-        wanted |= {name for name, _ in PARAMETER.findall(SQL_OF.get(inner, ""))}
     told = {name: chosen.get(name, known[name]) for name in sorted(wanted)}
     if not told:
         return view
