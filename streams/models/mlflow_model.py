@@ -55,13 +55,15 @@ def write(path: Path, model: ModelVersion, origin: Origin) -> None:
     MlflowError
         MLflow refuses: there is something already.
     """
-    with TemporaryDirectory() as staged:
-        pyfunc.seal(origin.record, Path(staged))
+    with TemporaryDirectory() as folder:
+        staged = Path(folder) / "snapshot"
+        staged.mkdir()
+        pyfunc.seal(origin.record, staged)
         try:
             mlflow.pyfunc.save_model(
                 path=str(path),
                 loader_module=pyfunc.__name__,
-                data_path=staged,
+                data_path=str(staged),
                 code_paths=[str(Path(package.__path__[0])) for package in (schemas, streams)],
                 signature=SIGNATURE,
                 input_example=_example(),
@@ -83,7 +85,7 @@ def lineage_of(model: ModelVersion, origin: Origin) -> dict[str, Any]:
         "policy_version": origin.policy.version,
         "exported_by_code_version": code_version(),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None and value != ""}
 
 
 def _example() -> pd.DataFrame:
