@@ -172,7 +172,7 @@ def test_without_the_extra_it_is_said_what_to_install(
 
 def test_mlflow_is_imported_only_where_it_is_used() -> None:
     """Law: two modules import MLflow, and these only from within a function: no process starts slower or needs it."""
-    importing, eager = set(), []
+    importing, eager = set[str](), list[str]()
     for path, source in modules(real_tree(), "schemas", "producers", "streams", "consumers", "deploy"):
         tree = ast.parse(source)
         inside = {id(node) for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) for node in ast.walk(each)}
