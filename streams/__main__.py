@@ -3,6 +3,7 @@
 import argparse
 import gc
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run(flags, settings)
     if flags.command == "models":
+        # MLflow, where it is used, tells its makers about that unless it is told not to before it is imported.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from streams.models.command import run as run_registry  # noqa: PLC0415
 
         return run_registry(flags, settings)

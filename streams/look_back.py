@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import takewhile
 
+from schemas.learning import PolicyVersion
 from schemas.registry import Alias
-from schemas.topics import ALIASES, MODELS, Topic
+from schemas.topics import ALIASES, MODELS, POLICIES, Topic
 from streams.detector.admission import Admission, NotAdmittedError
 from streams.detector.stage import Record
 from streams.recompute.logs import Logs
@@ -56,3 +57,14 @@ def last_alias(logs: Logs, admission: Admission, end: int | None = None) -> tupl
         if believed:
             return max(believed, key=lambda each: each[0].sequence)
     return None
+
+
+def last_policy(logs: Logs, admission: Admission) -> PolicyVersion | None:
+    """Return the policy that was signed last of those that are believed; None where none was published."""
+    found: tuple[int, PolicyVersion] | None = None
+    for record in logs.read(POLICIES, 0):
+        with suppress(NotAdmittedError):
+            signed, policy = admission.document(record)
+            if isinstance(policy, PolicyVersion) and (found is None or signed.at_ms > found[0]):
+                found = signed.at_ms, policy
+    return found[1] if found else None

@@ -87,6 +87,13 @@ def grafana_sdk() -> None:
         cannot_run("grafana-foundation-sdk is not installed: run deploy/setup")
 
 
+@pytest.fixture(scope="session")
+def mlflow() -> None:
+    """What only exports and mirrors to MLflow need: the extra `mlflow`, which `dev` includes."""
+    if find_spec("mlflow") is None or find_spec("sqlalchemy") is None:
+        cannot_run("mlflow-skinny is not installed: run deploy/setup")
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A name before topics, groups and transactional ids that no other test has."""

@@ -19,11 +19,13 @@ from schemas.topics import MODELS, TRAINING
 from streams.commands_to_kafka import CommandNotSentError, command
 from streams.detector.admission import Admission, NotAdmittedError
 from streams.detector.stage import Record
+from streams.documents import shipped_policy
 from streams.experiments import Run, log_range, log_ranges, recorded
 from streams.kafka_logs import KafkaLogs, ReadError
 from streams.kafka_signed import NotWrittenError
-from streams.look_back import MODELS_BACK, backwards, find, last_alias
+from streams.look_back import MODELS_BACK, backwards, find, last_alias, last_policy
 from streams.models import experimenting, tuning
+from streams.models.extra import MlflowError, with_mlflow
 from streams.models.flags import KIND_OF
 from streams.models.gating import answered, gate
 from streams.recompute.logs import Logs
@@ -35,7 +37,8 @@ class _NotThereError(Exception):
     """What was asked for is not there, or must not be believed."""
 
 
-_TOLD = (_NotThereError, KeyFileError, CommandNotSentError, NotWrittenError, ReadError, KafkaException, OSError)
+_TOLD = (_NotThereError, KeyFileError, CommandNotSentError, NotWrittenError, ReadError, MlflowError, KafkaException,
+         OSError)  # fmt: skip
 
 
 def run(flags: argparse.Namespace, settings: Settings) -> int:
@@ -144,7 +147,15 @@ def _show(flags: argparse.Namespace, logs: Logs, admission: Admission, alias: Al
 
 
 def _export(flags: argparse.Namespace, logs: Logs, admission: Admission, _alias: Alias | None) -> None:
-    record, _ = _one(logs, admission, flags.version)
+    record, model = _one(logs, admission, flags.version)
+    if flags.format == "mlflow":
+        with with_mlflow("--format mlflow"):
+            # Here, because MLflow takes seconds to import, and is an extra.
+            from streams.models.mlflow_model import Origin, write  # noqa: PLC0415
+        policy = last_policy(logs, admission) or shipped_policy()
+        write(Path(flags.file), model, Origin(record, admission.signed(record).owner, policy))
+        sys.stdout.write(f"{flags.version}: an MLflow model in {flags.file}\n")
+        return
     Path(flags.file).write_bytes(record.value or b"")
     sys.stdout.write(f"{flags.version}: {len(record.value or b'')} bytes in {flags.file}\n")
 

@@ -19,7 +19,7 @@ def add_flags(commands: Any) -> None:
     listing = actions.add_parser("list", help="the last snapshots, and which is in force")
     listing.add_argument("--last", type=int, default=LISTED, metavar="N", help=f"so many (default {LISTED})")
     show = actions.add_parser("show", help="a snapshot without its coefficients")
-    export = actions.add_parser("export", help="write a snapshot to a file, as JSON")
+    export = actions.add_parser("export", help="write a snapshot to a file, as JSON, or as an MLflow model")
     promote = actions.add_parser("promote", help="put a snapshot in force, and keep it there")
     back = actions.add_parser("rollback", help="put the champion before this one in force again, and keep it there")
     follow = actions.add_parser("follow", help="let each new snapshot come in force, from the newest on")
@@ -36,7 +36,8 @@ def add_flags(commands: Any) -> None:
     for each in (show, export, promote):
         each.add_argument("version", metavar="VERSION")
     back.add_argument("version", metavar="VERSION", nargs="?", help="an earlier champion (default: the last)")
-    export.add_argument("file", metavar="FILE")
+    export.add_argument("file", metavar="FILE", help="with --format mlflow a folder that is not there yet")
+    export.add_argument("--format", choices=("json", "mlflow"), default="json", help="default json")
     for each in (promote, back, follow, again, gate):
         each.add_argument("--wait", type=float, default=WAIT_S, metavar="SECONDS", help="for the answer (default 30)")
     for each in (listing, show, promote, back, follow, again, gate, tune):
@@ -51,5 +52,8 @@ def _add_experiments(parser: Any) -> None:
     compare = looks.add_parser("compare", help="what differs between runs; the others beside the first")
     compare.add_argument("first", metavar="ID")
     compare.add_argument("others", metavar="ID", nargs="+")
-    for each in (listing, compare):
+    mirror = looks.add_parser("mirror", help="write what was recorded to an MLflow tracking store, each run once")
+    mirror.add_argument("--tracking-uri", metavar="URI", help="default: as MLflow has it (MLFLOW_TRACKING_URI)")
+    mirror.add_argument("--experiment", metavar="NAME", help="there (default: FRAUD_APPLICATION_ID)")
+    for each in (listing, compare, mirror):
         each.add_argument("--json", action="store_true", help="print one JSON object")

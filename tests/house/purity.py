@@ -41,6 +41,9 @@ HOSTS = {
     "streams/models/gating.py": "puts the gate, Kafka and stdout together",
     "streams/models/tuning.py": "puts a grid, a recording and stdout together",
     "streams/models/experimenting.py": "puts the log of experiments and stdout together",
+    "streams/models/mirroring.py": "the client of MLflow's tracking stores",
+    "streams/models/mlflow_model.py": "writes a model directory",
+    "streams/models/pyfunc.py": "reads a model directory",
     "streams/models/command.py": "puts the registry, Kafka and stdout together",
     "schemas/observer.py": "asks Kafka how far the parts are",
     "streams/kafka_logs.py": "reads topics back",
@@ -52,6 +55,9 @@ HOSTS = {
     "schemas/connection.py": "how every client reaches Kafka",
 }
 """The named thin clients and hosts: every other module of a room is an arrow, a `__main__`, or pure."""
+
+ENTRIES = {"streams/models/pyfunc.py": "MLflow imports it in a process that has no `__main__` of ours"}
+"""What else is the first of us that a process meets, and so reads the environment."""
 
 PLACES = frozenset(
     [
@@ -97,6 +103,7 @@ WORLDLY_MODULES = frozenset(
         "importlib",
         "io",
         "logging",
+        "mlflow",
         "mmap",
         "mode",
         "multiprocessing",
@@ -189,10 +196,10 @@ def _is_ambient_chance(name: str) -> bool:
 
 
 def only_main_reads_the_environment(tree: Tree) -> list[str]:
-    """In the rooms the environment is read in `__main__` modules, by way of schemas/settings.py, and nowhere else."""
+    """In the rooms the environment is read in `__main__` and by ENTRIES, by way of schemas/settings.py alone."""
     found = []
     for path, source in modules(tree, *ROOMS, "schemas"):
-        if path.endswith("/__main__.py") or path == "schemas/settings.py":
+        if path.endswith("/__main__.py") or path in {"schemas/settings.py", *ENTRIES}:
             continue
         seen = {*uses(source), *imports(source)}
         found += [f"{path}:{line}: reads {name}" for line, name in sorted(seen) if is_in(name, ENVIRONMENT)]
