@@ -5,8 +5,9 @@ and without the store: what a prediction was made from is kept here until its la
 """
 
 from array import array
-from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from schemas.fields import Features
 from schemas.label import Label
@@ -14,7 +15,7 @@ from schemas.learning import RateTable
 from schemas.sampling import weight_of
 from schemas.transaction import Transaction
 from streams.detector.card import effective_of, pay_by_card
-from streams.detector.encode import ENCODER
+from streams.detector.encode import ENCODER, AnyCells, Cells
 from streams.detector.guard import Witness
 from streams.detector.learner import MIXTURE, Kind, Learner
 from streams.detector.merchant import pay_at_merchant
@@ -26,7 +27,7 @@ from streams.detector.state import State
 class Predicted(NamedTuple):
     """What a payment was predicted from, and as."""
 
-    cells: list[int]
+    cells: Cells
     log_odds: float
 
 
@@ -70,16 +71,16 @@ class Backtest:
 
     def predict(self, features: Features) -> Predicted:
         """Return the log-odds of fraud, 0 before anything was learned, with the cells that hold."""
-        cells = ENCODER.encode(features)
+        cells = ENCODER.cells_of(features)
         return Predicted(cells, self.log_odds_of(cells))
 
-    def log_odds_of(self, cells: list[int]) -> float:
+    def log_odds_of(self, cells: AnyCells) -> float:
         """Return the same of a payment by the cells that its features fall in."""
         return self.scorer.log_odds(cells) if self.scorer else 0.0
 
-    def keep(self, transaction: Transaction, cells: Sequence[int]) -> None:
+    def keep(self, transaction: Transaction, cells: AnyCells) -> None:
         """Keep the inputs of a prediction until its label comes, as the store does live."""
-        self._waiting[transaction.card, transaction.transaction_id] = array("H", cells)
+        self._waiting[transaction.card, transaction.transaction_id] = array("H", np.asarray(cells, np.uint16).tobytes())
 
     def report(self, label: Label) -> Example | None:
         """Take a label into the profiles; return the example in it, None where there is nothing to learn."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from river import anomaly, forest
 
 from schemas.learning import ModelVersion
-from streams.detector.encode import ENCODER
+from streams.detector.encode import ENCODER, AnyCells
 from streams.detector.learner import Kind, Learner
 from streams.detector.regression import Steps
 from streams.detector.scorer import Scorer
@@ -48,7 +48,7 @@ class OfOurKind:
         self._scorer: Scorer | None = None
         self.records = 0
 
-    def log_odds(self, cells: Sequence[int]) -> float:
+    def log_odds(self, cells: AnyCells) -> float:
         """Return the log-odds of fraud, 0 before the first snapshot."""
         return self._scorer.log_odds(cells) if self._scorer else 0.0
 

@@ -44,7 +44,7 @@ def judge(features: Features, in_force: InForce) -> Judgement:
     by_rules = Judgement("rules_only", ruling.action, ruling.hits, ruling.reasons)
     if scorer is None or not scorer.knows_enough(policy.model_needs):
         return by_rules
-    log_odds, contributions = scorer.explained(ENCODER.encode(features))
+    log_odds, contributions = scorer.explained(ENCODER.cells_of(features))
     if in_force.watch:
         in_force.watch.saw(scorer.version, log_odds)
     if not isfinite(log_odds):

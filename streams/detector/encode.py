@@ -8,13 +8,19 @@ Learning, 9.5.4.)
 
 import hashlib
 import json
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise, repeat
+from collections.abc import Sequence
+from itertools import pairwise, repeat
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from schemas.fields import Features
+
+Cells = npt.NDArray[np.int64]
+"""Of a payment: the cells that its features fall in, one of each, or the weights that it has, none twice."""
+AnyCells = Sequence[int] | npt.NDArray[Any]
 
 
 class Grid(NamedTuple):
@@ -49,6 +55,8 @@ CODES = _grid([at + 0.5 for at in range(100)], 1)
 FLAG = _grid([0.5], 1)
 
 
+NO_PART = -1
+"""Where a cell has no coarse one around it."""
 LEAST = -1.7976931348623157e308
 """The least number that is finite: what lies below it is missing."""
 
@@ -106,19 +114,17 @@ class Encoder:
         self.names: list[str] = []
         self.owners: list[int] = []
         self.parts: list[tuple[int, ...]] = []
-        # All features' edges in one row: a search between a feature's bounds ends in a place that is the cell's number.
+        # All features' edges in one row, each beside its feature's place, as the imaginary part of a complex number, by
+        # which these are ordered where the real ones are equal: one search finds all places, which are the cells'.
         edges: list[float] = []
-        lows, highs, coarse_names = list[int](), list[int](), list[str]()
+        coarse_names = list[str]()
         cells = sum(len(each.grid.fine) + 2 for each in inputs)
         for place, (feature, (fine, coarse)) in enumerate(inputs):
-            lows.append(len(edges))
-            edges += [LEAST, *fine]
-            highs.append(len(edges))
-            edges.append(inf)
+            first, around = len(edges), cells + len(coarse_names)
+            edges += [LEAST, *fine, inf]
             self.owners += [place] * (len(fine) + 2)
             bounds = [f"under {fine[0]:g}", *(f"from {edge:g}" for edge in fine)]
             self.names += [f"{feature} {bound}" for bound in ("missing", *bounds)]
-            first, around = lows[-1], cells + len(coarse_names)
             if len(fine) == len(coarse):
                 self.parts += [(first + at,) for at in range(len(fine) + 2)]
                 continue
@@ -131,20 +137,38 @@ class Encoder:
         self.cells = cells
         self.names += coarse_names
         self.size = len(self.names)
-        self._edges, self._lows, self._highs = tuple(edges), lows, highs
+        self._edges = _beside(self.owners, edges)
+        self._nothing = _beside(range(len(inputs)), [-inf] * len(inputs))
+        self._parts = np.array([(*parts, NO_PART)[:2] for parts in self.parts])
         layout = json.dumps([self.names], separators=(",", ":"))
         self.schema = "sha256:" + hashlib.sha256(layout.encode()).hexdigest()[:32]
 
     def encode(self, features: Features) -> list[int]:
         """Return the cell of each input, in the order of the layout."""
+        cells: list[int] = self.cells_of(features).tolist()
+        return cells
+
+    def cells_of(self, features: Features) -> Cells:
+        """Return the same as arithmetic takes it."""
         values = [*map(features.get, self.features, repeat(-inf))]
         if not sum(values) < inf:
             values = [value if -inf < value < inf else -inf for value in values]
-        return [*map(bisect_right, repeat(self._edges), values, self._lows, self._highs)]
+        sought = self._nothing.copy()
+        sought.imag[:] = values
+        return self._edges.searchsorted(sought, "right")
 
-    def parts_of(self, cells: Iterable[int]) -> list[int]:
+    def parts_of(self, cells: AnyCells) -> Cells:
         """Return the weights that a payment with these cells has."""
-        return [*chain.from_iterable(map(self.parts.__getitem__, cells))]
+        both = self._parts.take(cells, axis=0).ravel()
+        parts: Cells = both[both != NO_PART]
+        return parts
+
+
+def _beside(places: Sequence[int], values: Sequence[float]) -> npt.NDArray[np.complex128]:
+    """Return complex numbers with these real and imaginary parts: arithmetic would make NaN of infinite ones."""
+    pairs = np.empty(len(places), dtype=np.complex128)
+    pairs.real, pairs.imag = places, values
+    return pairs
 
 
 ENCODER = Encoder(INPUTS)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streams.detector.encode import AnyCells
+
 LEAVES_MAX = 64
 """Bits of a mask."""
 TREES_MAX = 1_000
@@ -113,7 +115,7 @@ class Forest:
         sums = np.bincount(np.array(places, dtype=np.int64), added, minlength=len(values) * len(ends))
         self._added = sums.reshape(-1, len(ends))
 
-    def leaves(self, cells: "Sequence[int] | npt.NDArray[Any]") -> npt.NDArray[np.int64]:
+    def leaves(self, cells: AnyCells) -> npt.NDArray[np.int64]:
         """Return the leaf that each tree ends in, for a payment with these cells, one of each feature."""
         open_: npt.NDArray[Any] = np.bitwise_and.reduce(self._masks.take(cells, axis=0), axis=0)
         leaves: npt.NDArray[np.int64] = np.bitwise_count(open_ ^ (open_ - self._one)) + self._firsts
@@ -121,7 +123,7 @@ class Forest:
 
     def log_odds(self, leaves: npt.NDArray[np.int64]) -> float:
         """Return the log-odds of fraud that the trees add up to."""
-        return self._base + float(np.add.reduce(self._values.take(leaves)))
+        return self._base + float(np.add.reduce(self._values[leaves]))
 
     def contributions(self, leaves: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return what each feature added to the log-odds, on the way from each tree's mean."""

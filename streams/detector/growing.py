@@ -5,12 +5,13 @@ seed, so that the same examples in the same order give the same trees wherever t
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from math import log
+from collections.abc import Iterable
+from math import ceil, log
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from streams.detector.encode import AnyCells
 from streams.detector.forest import Tree
 
 TREES = 100
@@ -51,7 +52,7 @@ class Examples:
         self._weights = np.zeros(held_max, dtype=np.float32)
         self._added = 0
 
-    def add(self, cells: Sequence[int], *, is_fraud: bool, weight: float) -> None:
+    def add(self, cells: AnyCells, *, is_fraud: bool, weight: float) -> None:
         """Remember one example."""
         at = self._added % self._held_max
         self._cells[at] = cells
@@ -113,6 +114,6 @@ def _tree_of(each: dict[str, Any]) -> tuple[Tree, list[float]]:
         if left[node]:
             parts = [(seen[child], value[child]) for child in (left[node], right[node])]
             value[node] = sum(share * said for share, said in parts) / sum(share for share, _ in parts)
-    cell = [int(np.ceil(number)) if child else 0 for number, child in zip(asked, left, strict=True)]
+    cell = [ceil(number) if child else 0 for number, child in zip(asked, left, strict=True)]
     tree = Tree(left, right, cell, value)
     return tree, [seen[node] for node in tree.ends]

@@ -12,13 +12,14 @@ the bucket, and the fate, of another. (Shejwalkar et al., "Back to the drawing b
 contributor withstands poisoning about as well as what is more involved.)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from schemas.label import SOURCES_BY_RANK, LabelSource
 from schemas.learning import TrainingRecord
+from streams.detector.encode import AnyCells
 from streams.detector.reference import Reference
 from streams.detector.scorer import Scorer
 
@@ -96,29 +97,39 @@ class _Account:
         """Let time pass: what is learned of late becomes what is usual as it fades, so that a burst is never usual."""
         passed = min(age - self.age, AGES_MAX)
         left = _LEFT[passed]
-        self.offered = round(self.offered * left, 3)
-        self.usual = round(self.usual * _LEFT_OF_THE_USUAL[passed] + self.learned * (1 - left), 3)
-        self.learned = round(self.learned * left, 3)
+        offered, learned = self.offered, self.learned
+        self.usual = round(self.usual * _LEFT_OF_THE_USUAL[passed] + learned * (1 - left), 3)
+        self.learned = round(learned * left, 3)
+        self.offered = self.learned if offered == learned else round(offered * left, 3)
         self.age = age
         return self
 
     def bound(self, of: "_Account", share: float, weight: float) -> float:
         """Return how much may be offered, beside what others contribute to the same, in examples of this weight."""
-        share = max(share, self.usual / of.usual)
+        free, usually = EXAMPLES_FREE * weight, self.usual / of.usual
+        share = max(share, usually)
         if share > MAJORITY:
             # Others that are held back must not lower it: he is measured by himself.
             expected = WAVE * self.usual * _LATE_OF_USUAL[min(self.age, AGES_MAX)]
         else:
             expected = (of.learned - self.learned) * share / (1 - share)
-        return max(expected + DEVIATIONS * sqrt(weight * max(expected, 0.0)), EXAMPLES_FREE * weight)
+        if expected <= 0.0:
+            return free
+        bound = expected + DEVIATIONS * sqrt(weight * expected)
+        return max(free, bound)
 
 
-_NAMES: dict[tuple[bool, LabelSource], tuple[str, str, str, str]] = {
-    (is_fraud, source): (verdict, f"{verdict} by {source}", f"{verdict} by {source} c", f"{verdict} by {source} m")
+_NAMES: dict[tuple[bool, LabelSource], tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
+    (is_fraud, source): (
+        verdict,
+        says := f"{verdict} by {source}",
+        tuple(f"{says} c{bucket}" for bucket in range(BUCKETS)),
+        tuple(f"{says} m{bucket}" for bucket in range(BUCKETS)),
+    )
     for is_fraud, verdict in ((True, "fraud"), (False, "legitimate"))
     for source in SOURCES_BY_RANK
 }
-"""Accounts of a verdict, of a source that says so, and the beginnings of those of its cards and merchants."""
+"""Accounts of a verdict, of a source that says so, and of the buckets of its cards and merchants."""
 
 
 class Guard:
@@ -150,12 +161,12 @@ class Guard:
         self._age = self._records // RECORDS_AN_AGE
         self.turns = []
         trusted = witness.source in TRUSTED
-        of_verdict, says, of_card, of_merchant = _NAMES[witness.is_fraud, witness.source]
+        of_verdict, says, of_cards, of_merchants = _NAMES[witness.is_fraud, witness.source]
         whole, source = self._account(of_verdict), self._account(says)
         learning = [whole, source]
         if not trusted:
-            for kind, beginning, name in (("card", of_card, witness.card), ("merchant", of_merchant, witness.merchant)):
-                account = self._account(beginning + str(crc32(name.encode()) % BUCKETS))
+            for kind, names, name in (("card", of_cards, witness.card), ("merchant", of_merchants, witness.merchant)):
+                account = self._account(names[crc32(name.encode()) % BUCKETS])
                 if self._holds(account, source, weight, kind, says, name):
                     return 0.0
                 learning.append(account)
@@ -186,7 +197,7 @@ class Guard:
             self.turns.append(Turn(held, who, text))
         return held
 
-    def remember(self, witness: Witness, cells: Sequence[int], said: float) -> None:
+    def remember(self, witness: Witness, cells: AnyCells, said: float) -> None:
         """Keep an example that was learned, and the log-odds said of it before, if snapshots are judged by such."""
         if witness.source in JUDGING:
             self.reference.keep(witness.transaction_id, witness.is_fraud, cells, said)

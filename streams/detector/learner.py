@@ -20,7 +20,7 @@ import river
 from schemas.fields import Features
 from schemas.learning import ModelVersion, TrainingRecord
 from streams.detector import growing
-from streams.detector.encode import ENCODER, Encoder
+from streams.detector.encode import ENCODER, AnyCells, Encoder
 from streams.detector.forest import Forest, Tree, trees_of
 from streams.detector.growing import Examples
 from streams.detector.guard import Guard, Witness
@@ -96,10 +96,10 @@ class Learner:
 
     def learn(self, record: TrainingRecord) -> None:
         """Learn one record of the log, as far as the guard lets it."""
-        self.learn_told(Witness.of(record), self._encoder.encode(record.features), record.weight)
+        self.learn_told(Witness.of(record), self._encoder.cells_of(record.features), record.weight)
         self.learned_to_ms = max(self.learned_to_ms or 0, record.reported_at_ms)
 
-    def learn_told(self, witness: Witness, cells: Sequence[int], weight: float) -> None:
+    def learn_told(self, witness: Witness, cells: AnyCells, weight: float) -> None:
         """Learn what somebody says of a payment with these cells, as far as the guard lets it."""
         if weight := self.guard.weigh(witness, weight):
             said = self.learn_cells(cells, is_fraud=witness.is_fraud, weight=weight)
@@ -114,19 +114,19 @@ class Learner:
 
     def learn_example(self, features: Features, *, is_fraud: bool, weight: float = 1.0) -> None:
         """Learn one example, which stands for as many as it weighs."""
-        self.learn_cells(self._encoder.encode(features), is_fraud=is_fraud, weight=weight)
+        self.learn_cells(self._encoder.cells_of(features), is_fraud=is_fraud, weight=weight)
 
-    def learn_cells(self, cells: Sequence[int], *, is_fraud: bool, weight: float = 1.0) -> float:
+    def learn_cells(self, cells: AnyCells, *, is_fraud: bool, weight: float = 1.0) -> float:
         """Learn an example by the cells that its features fall in; return the log-odds that it had before."""
-        parts = np.array(self._encoder.parts_of(cells))
-        said = by_cells = self._cells.learn_cells(parts, is_fraud=is_fraud, weight=weight)
+        at = np.asarray(cells, dtype=np.int64)
+        said = by_cells = self._cells.learn_cells(self._encoder.parts_of(at), is_fraud=is_fraud, weight=weight)
         if self._forest:
             share = self._share_of_leaves
-            leaves = self._forest.leaves(np.array(cells))
+            leaves = self._forest.leaves(at)
             by_leaves = self._leaves.learn_cells(leaves, is_fraud=is_fraud, weight=weight)
             said = (1 - share) * by_cells + share * by_leaves
             self._losses = self._losses.after(by_cells, by_leaves, is_fraud=is_fraud, weight=weight)
-        self._examples.add(cells, is_fraud=is_fraud, weight=weight)
+        self._examples.add(at, is_fraud=is_fraud, weight=weight)
         self.records += 1
         self.frauds += is_fraud
         if self._growing_is_due():
@@ -160,7 +160,7 @@ class Learner:
         """Take back, for the trees that are grown next, records that the snapshot had learned, in the log's order."""
         self._examples = Examples(EXAMPLES_MAX, len(self._encoder.features))
         for record in records:
-            cells = self._encoder.encode(record.features)
+            cells = self._encoder.cells_of(record.features)
             self._examples.add(cells, is_fraud=record.verdict == "fraud", weight=record.weight)
         for number in self._held_back:
             self._examples.hold_back(self.records - number)

@@ -6,6 +6,8 @@ Features and labels do not depend on what is learned: so of many settings only s
 from array import array
 from typing import Any
 
+import numpy as np
+
 from schemas.fields import Features
 from schemas.learning import RateTable
 from streams.detector.backtest import Backtest, Example, Predicted
@@ -28,8 +30,8 @@ class Noted(Backtest):
 
     def predict(self, features: Features) -> Predicted:
         """Note a payment."""
-        cells = ENCODER.encode(features)
-        self._cells.extend(cells)
+        cells = ENCODER.cells_of(features)
+        self._cells.frombytes(cells.astype(np.uint16).tobytes())
         self.payments += 1
         return Predicted(cells, 0.0)
 
@@ -43,7 +45,7 @@ class Noted(Backtest):
         backtest, width, said = Backtest(rates, **asked, kind=kind), len(ENCODER.features), array("d")
         for before, example in [*self._examples, (self.payments, None)]:
             for number in range(len(said), before):
-                said.append(backtest.log_odds_of(self._cells[number * width : (number + 1) * width].tolist()))
+                said.append(backtest.log_odds_of(self._cells[number * width : (number + 1) * width]))
             if example:
                 backtest.learn(example)
         return said

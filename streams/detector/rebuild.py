@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Iterable
 
+import numpy as np
+
 from schemas.learning import TrainingRecord
 from streams.detector.encode import ENCODER, Encoder
 from streams.detector.guard import Witness
@@ -23,11 +25,11 @@ def rebuilt(records: Iterable[TrainingRecord], encoder: Encoder = ENCODER) -> Le
     said = list[tuple[Witness, float, int]]()
     for number, record in enumerate(records):
         last[record.card, record.transaction_id] = number
-        cells.extend(encoder.encode(record.features))
+        cells.frombytes(encoder.cells_of(record.features).astype(np.uint16).tobytes())
         said.append((Witness.of(record), record.weight, record.reported_at_ms))
-    learner = Learner(encoder)
+    learner, rows = Learner(encoder), np.frombuffer(cells, dtype=np.uint16).reshape(-1, width)
     for number in sorted(last.values()):
         witness, weight, reported_at_ms = said[number]
-        learner.learn_told(witness, cells[number * width : (number + 1) * width], weight)
+        learner.learn_told(witness, rows[number], weight)
         learner.learned_to_ms = max(learner.learned_to_ms or 0, reported_at_ms)
     return learner

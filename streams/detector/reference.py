@@ -18,6 +18,8 @@ from statistics import fmean, variance
 from typing import Any
 from zlib import crc32
 
+from streams.detector.encode import AnyCells
+
 KEPT_ONE_IN = 8
 FRAUDS_MAX, HONEST_MAX = 64, 256
 FRAUDS_MIN, HONEST_MIN = 16, 64
@@ -59,10 +61,10 @@ class Reference:
             False: deque[tuple[float, list[int]]](maxlen=HONEST_MAX),
         }
 
-    def keep(self, transaction_id: str, is_fraud: bool, cells: Sequence[int], said: float) -> None:  # noqa: FBT001 - verdict
+    def keep(self, transaction_id: str, is_fraud: bool, cells: AnyCells, said: float) -> None:  # noqa: FBT001 - verdict
         """Keep this example if it is one of those that are kept. `said`: its log-odds before it was learned."""
         if crc32(transaction_id.encode()) % KEPT_ONE_IN == 0:
-            self._kept[is_fraud].append((said, [*cells]))
+            self._kept[is_fraud].append((said, [int(cell) for cell in cells]))
 
     def worse(self, candidate: LogOdds) -> str | None:
         """Return how much worse a candidate is than what was said, None where it is not, or nobody can tell."""

@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from river import base
 from river.optim.losses import Log
 
-Cells = npt.NDArray[np.int64]
-"""The cells of an example, none twice."""
+from streams.detector.encode import Cells
 
 INTERCEPT_STEP = 0.01
 EPSILON = 1e-8
@@ -51,18 +49,21 @@ class CellRegression(base.Classifier):  # type: ignore[misc]
 
     def log_odds(self, cells: Cells) -> float:
         """Return the log-odds of an example in which these cells hold."""
-        return self.intercept + float(np.add.reduce(self.weights.take(cells)))
+        return self.intercept + float(np.add.reduce(self.weights[cells]))
 
     def learn_cells(self, cells: Cells, *, is_fraud: bool, weight: float) -> float:
         """Learn an example that stands for as many as it weighs; return the log-odds that it had before."""
-        before = self.log_odds(cells)
+        weights, seen = self.weights[cells], self.squares[cells]
+        before = self.intercept + float(np.add.reduce(weights))
         slope = weight * self._loss.gradient(is_fraud, before)
         self.intercept -= INTERCEPT_STEP * slope
-        seen = self.squares.take(cells)
         seen += slope * slope
         self.squares[cells] = seen
         seen += EPSILON
-        self.weights[cells] -= self.steps.step * slope * seen**-self.steps.power
+        seen **= -self.steps.power
+        seen *= self.steps.step * slope
+        weights -= seen
+        self.weights[cells] = weights
         return before
 
     def learn_one(self, x: Mapping[int, float], y: bool, w: float = 1.0) -> None:  # noqa: FBT001 - River's way to call it

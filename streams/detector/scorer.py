@@ -4,7 +4,7 @@ Weights are multiples of 2**-32, so a score is the same in whatever order a mach
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import exp, fsum, isfinite
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from schemas.codec import DecodeFailure, decode, encode
 from schemas.learning import ModelNeeds, ModelVersion
 from schemas.topics import MODELS
-from streams.detector.encode import ENCODER, Encoder
+from streams.detector.encode import ENCODER, AnyCells, Cells, Encoder
 from streams.detector.forest import Forest, fine, trees_of
 
 WEIGHT_MAX = 50.0
@@ -45,22 +45,22 @@ class Scorer(NamedTuple):
         """Return whether the model has learned what the policy asks for before it may decide."""
         return self.records >= needs.records and self.frauds >= needs.frauds
 
-    def log_odds(self, cells: Sequence[int]) -> float:
+    def log_odds(self, cells: AnyCells) -> float:
         """Return the log-odds of fraud of a payment with these cells, one of each feature."""
-        at = np.array(cells)
+        at = np.asarray(cells, dtype=np.int64)
         return self._log_odds(at, self.forest.leaves(at) if self.forest else None)
 
-    def explained(self, cells: Sequence[int], encoder: Encoder = ENCODER) -> tuple[float, dict[str, float]]:
+    def explained(self, cells: AnyCells, encoder: Encoder = ENCODER) -> tuple[float, dict[str, float]]:
         """Return the log-odds, and what each feature added to them."""
-        at = np.array(cells)
-        added, leaves = self.weights.take(at), None
+        at = np.asarray(cells, dtype=np.int64)
+        added, leaves = self.weights[at], None
         if self.forest is not None:
             leaves = self.forest.leaves(at)
             added = (1 - self.share) * added + self.share * self.forest.contributions(leaves)
         return self._log_odds(at, leaves), dict(zip(encoder.features, added.tolist(), strict=True))
 
-    def _log_odds(self, cells: "npt.NDArray[np.int64]", leaves: "npt.NDArray[np.int64] | None") -> float:
-        by_cells = self.intercept + float(np.add.reduce(self.weights.take(cells)))
+    def _log_odds(self, cells: Cells, leaves: Cells | None) -> float:
+        by_cells = self.intercept + float(np.add.reduce(self.weights[cells]))
         if self.forest is None or leaves is None:
             return by_cells
         return (1 - self.share) * by_cells + self.share * self.forest.log_odds(leaves)

@@ -25,6 +25,7 @@ from schemas.recordings.stream import Case, Stream
 from schemas.sampling import weight_of
 from schemas.transaction import Transaction
 from streams.detector.backtest import Backtest
+from streams.detector.encode import AnyCells
 from streams.detector.guard import Witness
 from streams.detector.learner import Learner
 from streams.detector.scorer import Scorer
@@ -57,7 +58,7 @@ class Moment(NamedTuple):
     """A payment that was scored, or a label that was learned (`label`): what happened, in order."""
 
     transaction_id: str
-    cells: Sequence[int]
+    cells: AnyCells
     fraud: bool
     day: int
     label: Label | None = None
@@ -138,7 +139,7 @@ class Arm:
         self._guarded = guarded
         self._snapshot_records = snapshot_records
 
-    def learn(self, label: Label, cells: Sequence[int]) -> None:
+    def learn(self, label: Label, cells: AnyCells) -> None:
         """Learn a label, if it is one of those that are kept."""
         if (weight := weight_of(label, KEPT_ONE_IN)) is None:
             return

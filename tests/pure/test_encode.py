@@ -39,6 +39,13 @@ def test_anything_gives_cells_of_the_layout(features: dict[str, Any]) -> None:
 
 
 @given(ANYTHING)
+def test_weights_of_a_payment_are_those_of_its_cells(features: dict[str, Any]) -> None:
+    """Law: cell after cell, the fine weight before the coarse one: the order in which they are added up."""
+    cells = ENCODER.encode(features)
+    assert ENCODER.parts_of(cells).tolist() == [part for cell in cells for part in ENCODER.parts[cell]]
+
+
+@given(ANYTHING)
 def test_unseen_features_change_nothing(features: dict[str, Any]) -> None:
     """Law: what is no input of the model cannot move it."""
     known = {name: value for name, value in features.items() if name in NAMES}
