@@ -52,7 +52,7 @@ def _column(values: Sequence[Any], field: pa.Field) -> pa.Array:
 
 
 def _array(values: Sequence[Any], field: pa.Field) -> pa.Array:
-    make = next((make for is_one, make in _MAKERS if is_one(field.type)), _exact)
+    make = next((make for is_one, make in _MAKERS if is_one(field.type)), pa.array)
     made = make(values, field.type)
     if made.null_count and not field.nullable:
         raise MissingError  # the engine would take it for a zero or an empty text
@@ -89,7 +89,7 @@ def _floats(values: Sequence[float | None], kind: pa.DataType) -> pa.Array:
         return pa.array([float(value) if isinstance(value, int) else value for value in values], type=kind)
 
 
-def _exact(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def _whole(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if float in map(type, values):
         raise TypeError  # Arrow would cut its fraction off
     return pa.array(values, type=kind)
@@ -100,4 +100,7 @@ _MAKERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, Any], pa.Arra
     (pa.types.is_list, _lists),
     (pa.types.is_struct, _structs),
     (pa.types.is_floating, _floats),
+    (pa.types.is_integer, _whole),
+    (pa.types.is_temporal, _whole),
 )
+"""How values become an array, by kind of type; of any other they are given to Arrow as they are."""

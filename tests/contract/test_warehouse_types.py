@@ -52,7 +52,8 @@ def test_each_type_is_read_as_it_was_inserted(tmp_path: Path) -> None:
 def test_a_table_that_was_changed_is_known_anew(tmp_path: Path) -> None:
     opened = open_warehouse(Settings(data_dir=tmp_path))
     for kind, value in (("Int64", 7), ("String", "seven")):
-        opened.execute(f"CREATE OR REPLACE TABLE changed (c {kind}) ENGINE = MergeTree ORDER BY tuple()")
+        opened.execute("DROP TABLE IF EXISTS changed")
+        opened.execute(f"CREATE TABLE changed (c {kind}) ENGINE = MergeTree ORDER BY tuple()")
         opened.insert_columns("changed", {"c": [value]})
         assert opened.query_columns("SELECT c FROM changed") == {"c": [value]}
     opened.close()
