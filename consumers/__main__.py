@@ -26,7 +26,17 @@ from consumers.kafka_scan import ScanError
 from consumers.labels_to_training import LabelsToTraining
 from consumers.letters_to_topics import ReplayError
 from consumers.migrations_to_clickhouse import MigrationError, migrate, pending_migrations, shipped_migrations
-from consumers.parts import PartFailedError, Parts, join_of, monitors_of, page_of, silence_of, sink_of, webhook_of
+from consumers.parts import (
+    PartFailedError,
+    Parts,
+    collect_seldom,
+    join_of,
+    monitors_of,
+    page_of,
+    silence_of,
+    sink_of,
+    webhook_of,
+)
 from consumers.predictions_to_hours import PredictionsToHours
 from consumers.rows import SINKS
 from consumers.topics_to_clickhouse import TopicsToClickhouse
@@ -59,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
             return commands.run(settings, flags)
         with closing(open_warehouse(settings)) as warehouse:
             if flags.command in _SERVICES:
+                collect_seldom()
                 return _SERVICES[flags.command](settings, warehouse, flags, stop)
             if flags.command == "migrate":
                 return _migrate(warehouse, dry_run=flags.dry_run)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.rows import Record, Row, Sink
+from consumers.column import Row
+from consumers.rows import Record, Sink
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """ClickHouse inside this process: chDB, in a folder that belongs to one process at a time."""
 
 import fcntl
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from consumers.columns_of_arrow import MisfitError, arrow_table
 from consumers.warehouse import (
     Columns,
     Parameters,
@@ -23,11 +23,15 @@ from consumers.warehouse import (
 
 Result = TypeVar("Result")
 
-INSERT_SETTINGS = {"max_partitions_per_insert_block": "0"}
-"""Payments of many years may come in one batch; by default an insert into over 100 months is refused."""
+INSERT = """
+INSERT INTO `{table}` ({names}) SELECT {names} FROM Python(rows_to_insert)
+SETTINGS max_partitions_per_insert_block = 0
+"""
+"""The engine finds the Arrow table by its name among the variables of its callers, and reads it where it lies.
 
-# It logs a traceback, with what was to be inserted, for each value that does not fit; we raise the same in one line.
-logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+Payments of many years may come in one batch; by default an insert into over 100 months is refused.
+"""
+TYPES = "SELECT {names} FROM `{table}` LIMIT 0 SETTINGS output_format_arrow_low_cardinality_as_dictionary = 1"
 
 
 class EmbeddedWarehouse:
@@ -48,6 +52,7 @@ class EmbeddedWarehouse:
             os.close(self._lock)
             raise
         self._open = True
+        self._types: dict[tuple[str, str], pa.Schema] = {}
 
     def __repr__(self) -> str:
         return f"EmbeddedWarehouse({str(self._folder)!r})"
@@ -57,22 +62,17 @@ class EmbeddedWarehouse:
 
     def execute(self, statement: str) -> None:
         self._told(lambda: self._client.command(statement))
+        self._types.clear()  # it may have changed a table
 
     def insert_columns(self, table: str, columns: Columns) -> None:
         if checked_insert(table, columns) == 0:
             return
+        names = ", ".join(f"`{name}`" for name in columns)
         try:
-            self._told(
-                lambda: self._client.insert(
-                    table,
-                    list(columns.values()),
-                    column_names=list(columns),
-                    column_oriented=True,
-                    settings=INSERT_SETTINGS,
-                )
-            )
-        except (AttributeError, OverflowError, TypeError, ValueError) as error:
-            raise WarehouseError(f"a value does not fit its column: {self._misfit(table, columns)}") from error
+            rows = arrow_table(columns, self._types_of(table, names))
+        except MisfitError as error:
+            raise WarehouseError(f"a value does not fit its column: {table}.{error}") from error
+        self._told(lambda: self._insert(table, names, rows))
 
     def query_columns(self, sql: str, parameters: Parameters | None = None) -> dict[str, list[Any]]:
         result = self._told(lambda: self._client.query(sql, parameters=dict(parameters or {})))
@@ -97,15 +97,14 @@ class EmbeddedWarehouse:
             except ClickHouseError as error:
                 raise refusal(str(error), getattr(error, "code", None)) from error
 
-    def _misfit(self, table: str, columns: Columns) -> str:
-        """Name the column that cannot be packed: the client's own error shows the value instead."""
-        context = self._told(lambda: self._client.create_insert_context(table, column_names=list(columns)))
-        for name, column_type in zip(context.column_names, context.column_types, strict=True):
-            try:
-                column_type.write_column(columns[name], bytearray(), context)
-            except Exception as error:  # noqa: BLE001 - any failure to pack is the answer
-                return f"{table}.{name}: {type(error).__name__}"
-        return table
+    def _insert(self, table: str, names: str, rows_to_insert: pa.Table) -> None:  # noqa: ARG002 - by its name, see INSERT
+        self._client.command(INSERT.format(table=table, names=names))
+
+    def _types_of(self, table: str, names: str) -> pa.Schema:
+        """Return the Arrow types of some columns of a table, asked for once."""
+        if (table, names) not in self._types:
+            self._types[table, names] = self.query_arrow(TYPES.format(table=table, names=names)).schema
+        return self._types[table, names]
 
 
 def _lock(folder: Path) -> int:

@@ -4,6 +4,7 @@ The embedded store belongs to one process, so whoever writes or reads it lives t
 monitors and the page. A part that fails takes the others with it, in order; a supervisor starts the process again.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -35,6 +36,19 @@ log = logging.getLogger(__name__)
 END_GRACE_S = 60.0
 """How long a part may take to end in order: a transaction and a statement of the store have 30 s each at most."""
 PAGE = "consumers.page.serve"
+
+
+COLLECT_AT = (50_000, 20, 20)
+"""Containers made and not freed until the garbage collector looks, and how often it then looks at older ones."""
+
+
+def collect_seldom() -> None:
+    """Spare the garbage collector what it can free nothing of: all that was imported, and the rows of a batch.
+
+    A batch holds some hundred thousand containers for a second, and by default they are looked at every 700.
+    """
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AT)
 
 
 class PartFailedError(Exception):

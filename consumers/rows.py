@@ -6,9 +6,9 @@ row holds an empty one; numbers and times that are left out are null.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from consumers.alert_row import ALERT
+from consumers.column import Column, Row, as_named, row_maker
 from schemas.codec import VALUE_BYTES_MAX, DecodeFailure, decode
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision, Prediction, ShadowScore
@@ -30,8 +30,6 @@ from schemas.topics import (
     Topic,
 )
 
-Row = tuple[Any, ...]
-Read = TypeVar("Read")
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 TIME_MS_MAX = 4_102_444_799_999
@@ -51,172 +49,130 @@ class Record:
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[Read]):
-    """One column of a table: its name and where its value comes from."""
-
-    name: str
-    value: Callable[[Read, Record], Any]
-
-
-def _as_named(*names: str) -> tuple[Column[Any], ...]:
-    """Return columns that are called as the message's fields are."""
-    return tuple(Column(name, _field(name)) for name in names)
-
-
-def _field(name: str) -> Callable[[Any, Record], Any]:
-    return lambda read, _: getattr(read, name)
-
-
-PREDICTION: tuple[Column[Prediction], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction.transaction_id),
-    Column("card", lambda read, _: read.transaction.card),
-    Column("merchant", lambda read, _: read.transaction.merchant),
-    Column("amount_minor", lambda read, _: read.transaction.amount_minor),
-    Column("currency", lambda read, _: read.transaction.currency),
-    Column("event_time", lambda read, _: read.transaction.event_time_ms),
-    Column("customer", lambda read, _: read.transaction.customer or ""),
-    Column("terminal", lambda read, _: read.transaction.terminal or ""),
-    Column("utc_offset_minutes", lambda read, _: read.transaction.utc_offset_minutes),
-    Column("mcc", lambda read, _: read.transaction.mcc or ""),
-    Column("channel", lambda read, _: read.transaction.channel),
-    Column("entry_mode", lambda read, _: read.transaction.entry_mode),
-    Column("bin", lambda read, _: read.transaction.bin or ""),
-    Column("issuer_country", lambda read, _: read.transaction.issuer_country or ""),
-    Column("merchant_country", lambda read, _: read.transaction.merchant_country or ""),
-    Column("ip_country", lambda read, _: read.transaction.ip_country or ""),
-    Column("shipping_country", lambda read, _: read.transaction.shipping_country or ""),
-    Column("device", lambda read, _: read.transaction.device or ""),
-    Column("ip", lambda read, _: read.transaction.ip or ""),
-    Column("email", lambda read, _: read.transaction.email or ""),
-    Column("traceparent", lambda read, _: read.transaction.traceparent or ""),
-    *_as_named("features", "late_ms", "positions"),
-    Column("model_version", lambda read, _: read.model_version or ""),
-    *_as_named(
-        "policy_version",
-        "rates_version",
-        "code_version",
-        "rule_hits",
-        "score",
-        "probability",
-        "propensity",
-        "mode",
-        "action",
-    ),
+_PLACE: tuple[Column[Any], ...] = (
+    Column("record_partition", lambda _, record: record.partition),
+    Column("record_offset", lambda _, record: record.offset),
+)
+_REASONS: tuple[Column[Any], ...] = (
     Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
     Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
     Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
+)
+
+PREDICTION: tuple[Column[Prediction], ...] = (
+    *as_named("transaction_id", "card", "merchant", "amount_minor", "currency", of="transaction"),
+    Column("event_time", "transaction.event_time_ms"),
+    *as_named("customer", "terminal", of="transaction", text=True),
+    *as_named("utc_offset_minutes", of="transaction"),
+    *as_named("mcc", of="transaction", text=True),
+    *as_named("channel", "entry_mode", of="transaction"),
+    *as_named("bin", "issuer_country", "merchant_country", "ip_country", of="transaction", text=True),
+    *as_named("shipping_country", "device", "ip", "email", "traceparent", of="transaction", text=True),
+    *as_named("features", "late_ms", "positions"),
+    *as_named("model_version", text=True),
+    *as_named("policy_version", "rates_version", "code_version", "rule_hits"),
+    *as_named("score", "probability", "propensity", "mode", "action"),
+    *_REASONS,
     Column("decided_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 DECISION: tuple[Column[Decision], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction_id),
-    Column("card", lambda read, _: read.card or ""),
-    Column("event_time", lambda read, _: read.event_time_ms),
-    *_as_named("action", "mode", "score", "probability"),
-    Column("reason_codes", lambda read, _: [reason.code for reason in read.reasons]),
-    Column("reason_texts", lambda read, _: [reason.text for reason in read.reasons]),
-    Column("reason_contributions", lambda read, _: [reason.contribution for reason in read.reasons]),
-    Column("model_version", lambda read, _: read.model_version or ""),
-    Column("policy_version", lambda read, _: read.policy_version),
-    Column("traceparent", lambda read, _: read.traceparent or ""),
+    *as_named("transaction_id"),
+    *as_named("card", text=True),
+    Column("event_time", "event_time_ms"),
+    *as_named("action", "mode", "score", "probability"),
+    *_REASONS,
+    *as_named("model_version", text=True),
+    *as_named("policy_version"),
+    *as_named("traceparent", text=True),
     Column("decided_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 DEAD_LETTER: tuple[Column[DeadLetter], ...] = (
-    Column("topic", lambda read, _: read.origin.topic),
-    Column("partition", lambda read, _: read.origin.partition),
-    Column("offset", lambda read, _: read.origin.offset),
-    *_as_named("stage", "reason", "detail"),
+    *as_named("topic", "partition", "offset", of="origin"),
+    *as_named("stage", "reason", "detail"),
     Column("sent_at", lambda _, record: min(max(record.timestamp_ms, 0), TIME_MS_MAX)),
     Column("key", lambda read, _: _text(read.origin.key)),
     Column("value", lambda read, _: _text(read.origin.value)),
     Column("value_bytes", lambda read, _: read.whole.bytes if read.whole else len(read.origin.value or b"")),
     Column("value_sha256", lambda read, _: read.whole.sha256 if read.whole else ""),
     Column("headers", lambda read, _: {name: _text(content) for name, content in read.origin.headers}),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 LABEL: tuple[Column[Label], ...] = (
-    *_as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
-    Column("occurred_at", lambda read, _: read.occurred_at_ms),
-    Column("reported_at", lambda read, _: read.reported_at_ms),
-    Column("fraud_type", lambda read, _: read.fraud_type or ""),
-    Column("reason_code", lambda read, _: read.reason_code or ""),
-    Column("amount_minor", lambda read, _: read.amount_minor),
-    Column("currency", lambda read, _: read.currency or ""),
+    *as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
+    Column("occurred_at", "occurred_at_ms"),
+    Column("reported_at", "reported_at_ms"),
+    *as_named("fraud_type", "reason_code", text=True),
+    *as_named("amount_minor"),
+    *as_named("currency", text=True),
     Column("stored_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 OUTCOME: tuple[Column[Outcome], ...] = (
-    *_as_named("transaction_id", "card", "merchant", "kind"),
-    Column("occurred_at", lambda read, _: read.occurred_at_ms),
-    Column("amount_minor", lambda read, _: read.amount_minor),
-    Column("currency", lambda read, _: read.currency or ""),
-    Column("response_code", lambda read, _: read.response_code or ""),
+    *as_named("transaction_id", "card", "merchant", "kind"),
+    Column("occurred_at", "occurred_at_ms"),
+    *as_named("amount_minor"),
+    *as_named("currency", "response_code", text=True),
     Column("stored_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 TRAINED: tuple[Column[TrainingRecord], ...] = (
-    *_as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
+    *as_named("transaction_id", "card", "merchant", "source", "revision", "verdict"),
     Column("verdict_source", lambda read, _: read.verdict_of or read.source),
-    Column("weight", lambda read, _: read.weight),
-    Column("probability", lambda read, _: read.probability),
-    Column("model_version", lambda read, _: read.model_version or ""),
-    Column("occurred_at", lambda read, _: read.occurred_at_ms),
-    Column("reported_at", lambda read, _: read.reported_at_ms),
+    *as_named("weight", "probability"),
+    *as_named("model_version", text=True),
+    Column("occurred_at", "occurred_at_ms"),
+    Column("reported_at", "reported_at_ms"),
     Column("joined_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 MODEL: tuple[Column[ModelVersion], ...] = (
-    Column("version", lambda read, _: read.version),
-    Column("parent", lambda read, _: read.parent or ""),
-    *_as_named("training_offset", "records", "frauds"),
-    Column("learned_to", lambda read, _: read.learned_to_ms),
-    Column("feature_schema", lambda read, _: read.feature_schema),
-    Column("digest", lambda read, _: read.digest),
+    *as_named("version"),
+    *as_named("parent", text=True),
+    *as_named("training_offset", "records", "frauds"),
+    Column("learned_to", "learned_to_ms"),
+    *as_named("feature_schema", "digest"),
     Column("published_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 AUDITED: tuple[Column[Audit], ...] = (
-    *_as_named("control_id", "control_offset"),
-    Column("author", lambda read, _: read.author or ""),
-    Column("key_id", lambda read, _: read.key_id or ""),
-    Column("kind", lambda read, _: read.kind or ""),
-    Column("arguments", lambda read, _: read.arguments),
-    Column("outcome", lambda read, _: read.outcome),
-    Column("reason", lambda read, _: read.reason or ""),
-    Column("text", lambda read, _: read.text),
-    Column("version", lambda read, _: read.version or ""),
-    *_as_named("mode", "sequence"),
-    Column("commanded_at", lambda read, _: read.at_ms),
+    *as_named("control_id", "control_offset"),
+    *as_named("author", "key_id", "kind", text=True),
+    *as_named("arguments", "outcome"),
+    *as_named("reason", text=True),
+    *as_named("text"),
+    *as_named("version", text=True),
+    *as_named("mode", "sequence"),
+    Column("commanded_at", "at_ms"),
     Column("answered_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
+)
+
+ALERT: tuple[Column[Alert], ...] = (
+    *as_named("alert_id", "kind", "severity", "subject", "text"),
+    Column("raised_at", "at_ms"),
+    *as_named("state", text=True),
+    Column("fired_at", "fired_at_ms"),
+    *as_named("value", "bound"),
+    *as_named("cause", "action", "runbook", text=True),
+    *_PLACE,
 )
 
 SHADOW_SCORE: tuple[Column[ShadowScore], ...] = (
-    Column("transaction_id", lambda read, _: read.transaction_id),
-    Column("card", lambda read, _: read.card),
-    Column("event_time", lambda read, _: read.event_time_ms),
-    *_as_named("challenger", "records", "training_offset", "log_odds", "probability", "score_us", "learn_us"),
-    Column("champion_version", lambda read, _: read.champion_version or ""),
+    *as_named("transaction_id", "card"),
+    Column("event_time", "event_time_ms"),
+    *as_named("challenger", "records", "training_offset", "log_odds", "probability", "score_us", "learn_us"),
+    *as_named("champion_version", text=True),
     Column("scored_at", lambda _, record: record.timestamp_ms),
-    Column("record_partition", lambda _, record: record.partition),
-    Column("record_offset", lambda _, record: record.offset),
+    *_PLACE,
 )
 
 
@@ -239,13 +195,11 @@ def _message_sink(
     *,
     bytes_max: int = VALUE_BYTES_MAX,
 ) -> Sink:
-    values = tuple(column.value for column in columns)
+    row_of = row_maker(columns)
 
     def to_row(record: Record) -> Row | DecodeFailure:
         read = decode(kind, record.value, bytes_max=bytes_max)
-        if isinstance(read, DecodeFailure):
-            return read
-        return tuple([value(read, record) for value in values])
+        return read if isinstance(read, DecodeFailure) else row_of(read, record)
 
     return Sink(topic, table, f"v_{table}", tuple(column.name for column in columns), to_row)
 
@@ -257,7 +211,10 @@ def dead_letter_row(record: Record) -> Row | DecodeFailure:
     DecodeFailure(reason='invalid', detail="a header is missing: 'topic'")
     """
     read = dead_letter_of(record)
-    return read if isinstance(read, DecodeFailure) else tuple([column.value(read, record) for column in DEAD_LETTER])
+    return read if isinstance(read, DecodeFailure) else _DEAD_LETTER_ROW(read, record)
+
+
+_DEAD_LETTER_ROW = row_maker(DEAD_LETTER)
 
 
 def dead_letter_of(record: Record) -> DeadLetter | DecodeFailure:
@@ -285,6 +242,6 @@ SINKS: tuple[Sink, ...] = (
     # A model of some thousand coefficients is larger than any message that is read from a stranger.
     _message_sink(MODELS, "models", ModelVersion, MODEL, bytes_max=MODELS.value_bytes_max),
     _message_sink(AUDIT, "audit", Audit, AUDITED),
-    _message_sink(ALERTS, "alerts", Alert, tuple(Column(*column) for column in ALERT.items())),
+    _message_sink(ALERTS, "alerts", Alert, ALERT),
     _message_sink(SHADOW_SCORES, "shadow_scores", ShadowScore, SHADOW_SCORE),
 )

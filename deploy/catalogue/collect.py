@@ -135,7 +135,7 @@ def _type(described: Mapping[str, Any]) -> str:
     if "$ref" in described:
         return str(described["$ref"]).rsplit("/", maxsplit=1)[-1]
     if "anyOf" in described:
-        return " or ".join(_type(each) for each in described["anyOf"] if each.get("type") != "null")
+        return " or ".join(sorted(_type(each) for each in described["anyOf"] if each.get("type") != "null"))
     if "enum" in described:
         return "one of " + ", ".join(map(str, described["enum"]))
     if described.get("type") == "array":

@@ -3,8 +3,9 @@
 from random import Random
 from typing import Any, NamedTuple
 
+from consumers.column import Row
 from consumers.dataset import RANKS
-from consumers.rows import Record, Row
+from consumers.rows import Record
 from consumers.warehouse import Warehouse
 from schemas.codec import encode
 from schemas.dead_letter import DeadLetter, Origin

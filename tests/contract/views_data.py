@@ -6,7 +6,7 @@ from random import Random
 
 import pandas as pd
 
-from consumers.rows import Row
+from consumers.column import Row
 from consumers.warehouse import Warehouse
 from schemas.decision import Prediction
 from schemas.fields import DAY_MS, HOUR_MS, Action

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from consumers.rows import SINKS, Record, Row
+from consumers.column import Row
+from consumers.rows import SINKS, Record
 from consumers.warehouse import Warehouse
 from schemas.dead_letter import DeadLetter, Origin
 from schemas.decision import Decision, Prediction, Reason, ShadowScore

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from schemas import fields
@@ -105,7 +107,10 @@ REFUSED: dict[str, tuple[Any, list[Any]]] = {
     "Mode": (fields.Mode, ["", "shadow", None]),
     "Verdict": (fields.Verdict, ["", "chargeback", True]),
     "Positions": (fields.Positions, [{"t": 1}, {"t": [1]}, {"t": [1, 2, 3]}, {"t": ["1", 2]}, []]),
-    "Features": (fields.Features, [{"f": "1"}, {"f": None}, {"f": float("nan")}, []]),
+    "Features": (
+        fields.Features,
+        [{"f": "1"}, {"f": None}, {"f": True}, {"f": float("nan")}, {"f": 1.5, "g": float("-inf")}, []],
+    ),
 }
 
 
@@ -119,6 +124,18 @@ def test_field_refuses(name: str, value: object) -> None:
     """Law: each kind of field refuses what is not one, from JSON as it comes."""
     with pytest.raises(ValidationError):
         _adapter(REFUSED[name][0]).validate_json(json.dumps(value))
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_features_stay_the_numbers_that_they_are(features: dict[str, float]) -> None:
+    """Law: a whole number is read as one and a fraction as one, 1 and 1.0 apart, from JSON and as they are."""
+    adapter = _adapter(fields.Features)
+    sent = json.dumps(features, ensure_ascii=False, separators=(",", ":"))
+    for read in (adapter.validate_json(sent), adapter.validate_python(features)):
+        assert [(name, type(value), value) for name, value in read.items()] == [
+            (name, type(value), value) for name, value in features.items()
+        ]
+    assert json.loads(adapter.dump_json(features)) == json.loads(sent)
 
 
 @pytest.mark.parametrize(
