@@ -7,8 +7,13 @@
 
 -- Who is believed over whom is as in v_verdicts, which knows one verdict for an id: here each use of an id has its own.
 -- Repeats need no FINAL: the latest revision, and of it the lowest offset, is the same with them.
+--
+-- A label is one number, and the largest counts, for that takes a fifth of the time of a comparison of tuples. Its bits
+-- from the lowest: 46 of reported_at, 46 of occurred_at, 4 of the verdict; above them, of the labels of one source, 64 of
+-- the offset, turned round, and 32 of the revision; of what the sources say, 4 of its own rank and 4 of the source's.
 CREATE OR REPLACE VIEW v_verdicts_known
 (
+    payment_key UInt128 COMMENT 'Hash of card and transaction id, as in v_answered',
     card String COMMENT 'Token of the card',
     transaction_id String COMMENT 'Id that the gateway gave the payment',
     verdict LowCardinality(String) COMMENT 'fraud, legitimate or service_dispute: the one that counted at known_at',
@@ -16,34 +21,52 @@ CREATE OR REPLACE VIEW v_verdicts_known
     occurred_at DateTime64(3, 'UTC') COMMENT 'When the payment was attempted, as the label says',
     reported_at DateTime64(3, 'UTC') COMMENT 'When the verdict became known'
 )
-AS SELECT
-    card, transaction_id,
-    argMax(said.1, believed) AS verdict,
-    argMax(source, believed) AS source,
-    argMax(said.2, believed) AS occurred_at,
-    argMax(said.3, believed) AS reported_at
+AS WITH
+    ['assumed_legitimate', 'service_dispute', 'customer', 'analyst', 'issuer_report', 'chargeback'] AS sources,
+    ['fraud', 'legitimate', 'service_dispute', 'withdrawn'] AS verdicts
+SELECT
+    payment_key,
+    any(a_card) AS card,
+    any(an_id) AS transaction_id,
+    verdicts[toUInt8(bitAnd(bitShiftRight(max(believed), 92), 15))] AS verdict,
+    sources[toUInt8(bitAnd(bitShiftRight(max(believed), 96), 15))] AS source,
+    fromUnixTimestamp64Milli(toInt64(bitAnd(bitShiftRight(max(believed), 46), 0x3FFFFFFFFFFF)), 'UTC') AS occurred_at,
+    fromUnixTimestamp64Milli(toInt64(bitAnd(max(believed), 0x3FFFFFFFFFFF)), 'UTC') AS reported_at
 FROM
 (
     SELECT
-        card, transaction_id, source,
-        argMax((verdict, occurred_at, reported_at), (revision, -record_offset)) AS said,
-        indexOf
+        payment_key,
+        any(card) AS a_card,
+        any(transaction_id) AS an_id,
+        max
         (
-            ['assumed_legitimate', 'service_dispute', 'customer', 'analyst', 'issuer_report', 'chargeback'], source
-        ) AS rank,
-        (if(said.1 = 'service_dispute', 2, rank), rank) AS believed
-    FROM labels
-    WHERE occurred_at >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
-        AND occurred_at < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-        AND reported_at <= {known_at:DateTime64(3, 'UTC')}
-        AND (record_partition, record_offset) NOT IN
-        (
-            SELECT partition, offset FROM dead_letters WHERE endsWith(topic, 'payments.labels.v1')
-        )
-    GROUP BY card, transaction_id, source
+            bitShiftLeft(bitOr(bitShiftLeft(toUInt256(revision), 64), bitNot(toUInt64(record_offset))), 96)
+            + bitShiftLeft(toUInt128(indexOf(verdicts, verdict)), 92)
+            + bitShiftLeft(toUInt128(toUnixTimestamp64Milli(occurred_at)), 46)
+            + toUInt64(toUnixTimestamp64Milli(reported_at))
+        ) AS latest,
+        toUInt8(bitAnd(bitShiftRight(latest, 92), 15)) AS verdict_number,
+        indexOf(sources, source) AS rank,
+        bitShiftLeft(toUInt128(16 * if(verdict_number = indexOf(verdicts, 'service_dispute'), 2, rank) + rank), 96)
+            + bitAnd(toUInt128(latest), bitShiftLeft(toUInt128(1), 96) - 1) AS believed
+    FROM
+    (
+        SELECT
+            reinterpretAsUInt128(sipHash128Reference(card, transaction_id)) AS payment_key, card, transaction_id, source,
+            verdict, revision, occurred_at, reported_at, record_offset
+        FROM labels
+        WHERE occurred_at >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
+            AND occurred_at < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
+            AND reported_at <= {known_at:DateTime64(3, 'UTC')}
+            AND (record_partition, record_offset) NOT IN
+            (
+                SELECT partition, offset FROM dead_letters WHERE endsWith(topic, 'payments.labels.v1')
+            )
+    )
+    GROUP BY payment_key, source
 )
-WHERE said.1 != 'withdrawn'
-GROUP BY card, transaction_id
+WHERE verdict_number != indexOf(verdicts, 'withdrawn')
+GROUP BY payment_key
 COMMENT 'The verdict of each payment between from and to, as known at known_at. Parameters: from, to, known_at';
 
 CREATE OR REPLACE VIEW v_truth
@@ -78,24 +101,17 @@ FROM
 (
     SELECT
         p.transaction_id AS transaction_id, p.card AS card, p.merchant AS merchant, p.event_time AS event_time,
-        p.decided_at AS decided_at, ifNull(p.amount_base_minor, 0) AS amount_base_minor, p.channel AS channel,
+        p.decided_at AS decided_at, p.amount_base_minor AS amount_base_minor, p.channel AS channel,
         p.issuer_country AS issuer_country, p.card_known_days AS card_known_days,
         p.merchant_count_30d AS merchant_count_30d, p.action AS action, p.mode AS mode, p.score AS score,
         p.probability AS probability, p.model_version AS model_version, p.policy_version AS policy_version,
         l.verdict AS said, l.source AS said_by, l.reported_at AS said_at,
         l.verdict != '' AND p.event_time BETWEEN l.occurred_at - INTERVAL 1 DAY AND l.occurred_at + INTERVAL 1 DAY AS near
-    FROM
-    (
-        SELECT
-            transaction_id, card, merchant, event_time, decided_at, amount_base_minor, channel, issuer_country,
-            card_known_days, merchant_count_30d, action, mode, score, probability, model_version, policy_version
-        FROM predictions FINAL
-        WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')} AND mode != 'history'
-    ) AS p
+    FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}) AS p
     LEFT JOIN v_verdicts_known
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
-    ) AS l ON p.card = l.card AND p.transaction_id = l.transaction_id
+    ) AS l ON p.payment_key = l.payment_key
 )
 COMMENT 'Each payment that was answered, with the verdict as known at known_at. Parameters: from, to, known_at';
 
@@ -217,16 +233,15 @@ AS SELECT
     maxOrNullIf(greatest(0, toFloat64({known_at:DateTime64(3, 'UTC')}) - toFloat64(p.decided_at)) / 3600, a.words = 0) AS open_hours_max
 FROM
 (
-    SELECT card, transaction_id, event_time, decided_at
-    FROM predictions FINAL
-    WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')}
-        AND mode != 'history' AND action = 'review'
+    SELECT payment_key, event_time, decided_at
+    FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
+    WHERE action = 'review'
 ) AS p
 LEFT JOIN
 (
     SELECT
-        card, transaction_id, count() AS words, min(reported_at) AS first_at,
-        argMax(verdict, (revision, -record_offset)) AS verdict
+        reinterpretAsUInt128(sipHash128Reference(card, transaction_id)) AS payment_key,
+        count() AS words, min(reported_at) AS first_at, argMax(verdict, (revision, -record_offset)) AS verdict
     FROM labels
     WHERE source = 'analyst' AND reported_at <= {known_at:DateTime64(3, 'UTC')}
         AND occurred_at >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
@@ -235,8 +250,8 @@ LEFT JOIN
         (
             SELECT partition, offset FROM dead_letters WHERE endsWith(topic, 'payments.labels.v1')
         )
-    GROUP BY card, transaction_id
-) AS a ON p.card = a.card AND p.transaction_id = a.transaction_id
+    GROUP BY payment_key
+) AS a ON p.payment_key = a.payment_key
 GROUP BY day
 ORDER BY day
 COMMENT 'What analysts did about reviews, and how soon. Parameters: from, to, known_at';
