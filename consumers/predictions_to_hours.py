@@ -65,8 +65,7 @@ def _collected(name: str) -> str:
     return f"groupArrayIf({name}, mode != 'history')"
 
 
-# An hour of imported payments alone has a row as well, of no
-# payments: it is built too. By their times they pack better.
+# An hour of imported payments alone has a row as well, of no payments: it is built too. By time they pack better.
 BUILD_PAYMENTS = f"""
 INSERT INTO payment_hours (hour, {", ".join(PAYMENT)}, read_from)
 SELECT

@@ -108,7 +108,7 @@ FROM
         l.verdict AS said, l.source AS said_by, l.reported_at AS said_at,
         l.verdict != '' AND p.event_time BETWEEN l.occurred_at - INTERVAL 1 DAY AND l.occurred_at + INTERVAL 1 DAY AS near
     FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}) AS p
-    LEFT JOIN v_verdicts_known
+    LEFT ANY JOIN v_verdicts_known
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     ) AS l ON p.payment_key = l.payment_key
@@ -136,26 +136,31 @@ CREATE OR REPLACE VIEW v_money_daily
         COMMENT 'Blocked less missed fraud, less decline_cost times false_declines_minor, less review_cost_minor a review'
 )
 AS SELECT
-    toDate(event_time) AS day,
-    count() AS payments,
-    sum(amount_base_minor) AS amount_minor,
-    countIf(verdict IN ('fraud', 'legitimate')) AS labelled,
-    countIf(verdict = 'fraud') AS frauds,
-    sumIf(amount_base_minor, verdict = 'fraud') AS fraud_minor,
-    sumIf(amount_base_minor, verdict = 'fraud' AND action = 'block') AS blocked_fraud_minor,
-    sumIf(amount_base_minor, verdict = 'fraud' AND action IN ('review', 'step_up')) AS challenged_fraud_minor,
-    sumIf(amount_base_minor, verdict = 'fraud' AND action = 'approve') AS missed_fraud_minor,
-    countIf(action = 'block') AS blocked,
-    countIf(action = 'block' AND verdict = '') AS blocked_unlabelled,
-    countIf(action = 'block' AND verdict = 'legitimate') AS false_declines,
-    sumIf(amount_base_minor, action = 'block' AND verdict = 'legitimate') AS false_declines_minor,
-    countIf(action = 'review') AS reviews,
-    countIf(action = 'step_up') AS step_ups,
+    day,
+    sum(number) AS payments,
+    sum(minor) AS amount_minor,
+    sumIf(number, verdict IN ('fraud', 'legitimate')) AS labelled,
+    sumIf(number, verdict = 'fraud') AS frauds,
+    sumIf(minor, verdict = 'fraud') AS fraud_minor,
+    sumIf(minor, verdict = 'fraud' AND action = 'block') AS blocked_fraud_minor,
+    sumIf(minor, verdict = 'fraud' AND action IN ('review', 'step_up')) AS challenged_fraud_minor,
+    sumIf(minor, verdict = 'fraud' AND action = 'approve') AS missed_fraud_minor,
+    sumIf(number, action = 'block') AS blocked,
+    sumIf(number, action = 'block' AND verdict = '') AS blocked_unlabelled,
+    sumIf(number, action = 'block' AND verdict = 'legitimate') AS false_declines,
+    sumIf(minor, action = 'block' AND verdict = 'legitimate') AS false_declines_minor,
+    sumIf(number, action = 'review') AS reviews,
+    sumIf(number, action = 'step_up') AS step_ups,
     blocked_fraud_minor - missed_fraud_minor - {decline_cost:Float64} * false_declines_minor
         - {review_cost_minor:Float64} * reviews AS net_minor
-FROM v_truth
+FROM
 (
-    from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
+    SELECT toDate(event_time) AS day, verdict, action, count() AS number, sum(amount_base_minor) AS minor
+    FROM v_truth
+    (
+        from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
+    )
+    GROUP BY day, verdict, action
 )
 GROUP BY day
 ORDER BY day
@@ -178,33 +183,26 @@ CREATE OR REPLACE VIEW v_threshold_sweep
 )
 AS SELECT
     threshold,
-    sumIf(payments, points >= threshold) AS blocked,
-    blocked / sum(payments) AS blocked_share,
-    sumIf(frauds, points >= threshold) AS frauds_caught,
-    frauds_caught / sum(frauds) AS recall,
+    sumIf(number, points >= threshold) AS blocked,
+    blocked / sum(number) AS blocked_share,
+    sumIf(number, points >= threshold AND verdict = 'fraud') AS frauds_caught,
+    frauds_caught / sumIf(number, verdict = 'fraud') AS recall,
     frauds_caught / (frauds_caught + false_positives) AS precision,
-    sumIf(honest, points >= threshold) AS false_positives,
-    sumIf(payments - labelled, points >= threshold) AS unlabelled,
-    sumIf(fraud_minor, points >= threshold) AS fraud_caught_minor,
-    sumIf(fraud_minor, points < threshold) AS fraud_missed_minor,
-    sumIf(honest_minor, points >= threshold) AS false_positives_minor,
+    sumIf(number, points >= threshold AND verdict = 'legitimate') AS false_positives,
+    sumIf(number, points >= threshold AND verdict = '') AS unlabelled,
+    sumIf(minor, points >= threshold AND verdict = 'fraud') AS fraud_caught_minor,
+    sumIf(minor, points < threshold AND verdict = 'fraud') AS fraud_missed_minor,
+    sumIf(minor, points >= threshold AND verdict = 'legitimate') AS false_positives_minor,
     fraud_caught_minor - fraud_missed_minor - {decline_cost:Float64} * false_positives_minor AS net_minor
 FROM
 (
-    SELECT
-        assumeNotNull(score) AS points,
-        count() AS payments,
-        countIf(verdict != '') AS labelled,
-        countIf(verdict = 'fraud') AS frauds,
-        countIf(verdict = 'legitimate') AS honest,
-        sumIf(amount_base_minor, verdict = 'fraud') AS fraud_minor,
-        sumIf(amount_base_minor, verdict = 'legitimate') AS honest_minor
+    SELECT assumeNotNull(score) AS points, verdict, count() AS number, sum(amount_base_minor) AS minor
     FROM v_truth
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     )
     WHERE score IS NOT NULL
-    GROUP BY points
+    GROUP BY points, verdict
 )
 ARRAY JOIN range(0, 1001, 10) AS threshold
 GROUP BY threshold
@@ -290,14 +288,19 @@ AS SELECT
 FROM
 (
     SELECT
-        merchant, toStartOfMonth(event_time) AS month, countIf(action != 'block') AS of_approved,
-        sumIf(amount_base_minor, action != 'block') AS of_approved_minor,
-        sumIf(amount_base_minor, action != 'block' AND verdict = 'fraud') AS of_fraud_minor,
+        merchant, toStartOfMonth(event_time) AS month, count() AS of_approved,
+        sum(amount_base_minor) AS of_approved_minor, 0 AS of_fraud_minor,
         0 AS of_settled, 0 AS of_reports, 0 AS of_fraud_disputes, 0 AS of_other_disputes
+    FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
+    WHERE action != 'block'
+    GROUP BY merchant, month
+    UNION ALL
+    SELECT merchant, toStartOfMonth(event_time) AS month, 0, 0, sum(amount_base_minor), 0, 0, 0, 0
     FROM v_truth
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     )
+    WHERE action != 'block' AND verdict = 'fraud'
     GROUP BY merchant, month
     UNION ALL
     SELECT

@@ -73,31 +73,46 @@ AS WITH
         FROM ranked
         GROUP BY model_version
     ),
+    -- A scalar is worked out once, however often it is asked.
+    (
+        SELECT groupArray((model_version, day, scored, edge))
+        FROM
+        (
+            SELECT
+                model_version, toDate(event_time) AS day, count() AS scored,
+                groupArraySorted(10000)(-assumeNotNull(probability))[-1] AS edge
+            FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
+            WHERE probability IS NOT NULL
+            GROUP BY model_version, day
+        )
+    ) AS told,
     days AS
     (
-        SELECT
-            model_version, toDate(event_time) AS day, count() AS scored,
-            arrayElement(groupArraySorted(10000)(-assumeNotNull(probability)), -1) AS edge
-        FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
-        WHERE probability IS NOT NULL
-        GROUP BY model_version, day
+        SELECT of.1 AS model_version, of.2 AS day, of.3 AS scored, of.4 AS edge
+        FROM (SELECT arrayJoin(told) AS of)
     ),
     riskiest AS
     (
-        SELECT a.payment_key AS payment_key, a.model_version AS model_version, a.card AS card, a.event_time AS event_time, toDate(a.event_time) AS day, -assumeNotNull(a.probability) AS place
+        SELECT
+            a.payment_key AS payment_key, a.card AS card, a.event_time AS event_time, a.model_version AS model_version,
+            d.day AS day, -assumeNotNull(a.probability) AS place
         FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}) AS a
         INNER JOIN days AS d ON a.model_version = d.model_version AND toDate(a.event_time) = d.day
         WHERE a.probability >= -d.edge
-        ORDER BY place, card, transaction_id, event_time
+        ORDER BY place, card, a.transaction_id, event_time
         LIMIT 10000 BY model_version, day
     ),
     cards AS
     (
         SELECT
             r.model_version AS model_version, r.day AS day, r.card AS card, min(r.place) AS first,
-            max(l.verdict = 'fraud' AND r.event_time BETWEEN l.occurred_at - INTERVAL 1 DAY AND l.occurred_at + INTERVAL 1 DAY) AS defrauded
+            max
+            (
+                l.verdict = 'fraud'
+                AND r.event_time BETWEEN l.occurred_at - INTERVAL 1 DAY AND l.occurred_at + INTERVAL 1 DAY
+            ) AS defrauded
         FROM riskiest AS r
-        LEFT JOIN v_verdicts_known
+        LEFT ANY JOIN v_verdicts_known
         (
             from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
             known_at = {known_at:DateTime64(3, 'UTC')}
@@ -158,15 +173,15 @@ AS WITH
 SELECT
     dimension,
     segment,
-    sum(of_payments) AS payments,
-    sum(of_declined) AS declined,
+    sum(number) AS payments,
+    sumIf(number, action = 'block') AS declined,
     declined / payments AS decline_rate,
     low(declined, payments) AS decline_rate_low,
     high(declined, payments) AS decline_rate_high,
     max(declined / payments) OVER (PARTITION BY dimension) - min(declined / payments) OVER (PARTITION BY dimension)
         AS decline_rate_gap,
-    sum(of_honest) AS honest,
-    sum(of_honest_declined) AS honest_declined,
+    sumIf(number, verdict = 'legitimate') AS honest,
+    sumIf(number, verdict = 'legitimate' AND action = 'block') AS honest_declined,
     honest_declined / honest AS false_positive_rate,
     low(honest_declined, honest) AS false_positive_rate_low,
     high(honest_declined, honest) AS false_positive_rate_high,
@@ -185,15 +200,12 @@ FROM
             merchant_count_30d IS NULL, 1, merchant_count_30d < 100, 2, merchant_count_30d < 1000, 3,
             merchant_count_30d < 10000, 4, 5
         ) AS size,
-        count() AS of_payments,
-        countIf(action = 'block') AS of_declined,
-        countIf(verdict = 'legitimate') AS of_honest,
-        countIf(verdict = 'legitimate' AND action = 'block') AS of_honest_declined
+        verdict, action, count() AS number
     FROM v_truth
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     )
-    GROUP BY issuer_country, channel, age, size
+    GROUP BY issuer_country, channel, age, size, verdict, action
 )
 ARRAY JOIN
     ['issuer_country', 'channel', 'card_age', 'merchant_size'] AS dimension,
