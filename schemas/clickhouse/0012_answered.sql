@@ -3,6 +3,9 @@
 -- To tell the repeats of a payment apart costs more than any question about it. So it is done once for each hour: the
 -- hour's payments, each once, are kept as one row of arrays, made anew as a whole (consumers/predictions_to_hours.py).
 -- An hour that got rows since is read from `predictions` instead. So nothing depends on when hours are built but time.
+--
+-- Labels are joined by SipHash of 128 bits, for numbers join faster than two texts: that two of a thousand million
+-- payments have one key has a chance of 1 in 10^21.
 CREATE TABLE IF NOT EXISTS payment_hours
 (
     hour DateTime('UTC') COMMENT 'Hour of the event time',

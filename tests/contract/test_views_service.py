@@ -162,4 +162,5 @@ def test_an_hour_that_is_kept_says_what_its_rows_say(told: Told) -> None:
             frame = told.read(view)
             frame = frame.sort_values(list(frame.columns[:3])).reset_index(drop=True)
             assert_frame_equal(first.setdefault(view, frame), frame, obj=f"{view} {state}", rtol=1e-9)
+    assert told.read("v_answered", **{"from": at(0), "to": at(FROM_MS - DAY_MS)}).empty
     assert asked == {"bare": {"predictions"}, "kept": {"payment_hours"}, "some": {"predictions", "payment_hours"}}
