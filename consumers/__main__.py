@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         ("sink", "store what was decided, labelled, learned and refused until SIGTERM"),
         ("join", "join labels to stored features until SIGTERM; for a store on a server"),
         ("silence", "label what matured without a word until SIGTERM, as one process; for a store on a server"),
-        ("hours", "count the values of features by hour until SIGTERM; for a store on a server"),
+        ("hours", "keep payments and values of features by hour until SIGTERM; for a store on a server"),
         ("monitors", "look for what needs a person and post alerts until SIGTERM; for a store on a server"),
     ):
         service = subparsers.add_parser(name, help=told)

@@ -1,4 +1,7 @@
-"""Stored predictions to `feature_hours`: how often each value of each feature came, an hour made anew as a whole.
+"""Stored predictions to `payment_hours` and `feature_hours`: an hour made anew as a whole.
+
+The first holds the hour's payments, each once, for the views of analysts; the second how often each value of each
+feature came, for drift.
 
 What is told of an hour is read from rows that count once, and takes the place of what was told before. So it may be
 built again at any time, by several processes at once, and after any repeat of an insert.
@@ -29,9 +32,59 @@ ORDER BY read_from NULLS FIRST, hour DESC
 LIMIT {HOURS_AT_ONCE}
 """  # noqa: S608 - a number of ours
 
+PAYMENT = {
+    "payment_keys": "reinterpretAsUInt128(sipHash128Reference(card, transaction_id))",
+    "transaction_ids": "transaction_id",
+    "cards": "card",
+    "merchants": "merchant",
+    "event_times": "event_time",
+    "decision_times": "decided_at",
+    "amounts_base_minor": "ifNull(amount_base_minor, 0)",
+    "channels": "channel",
+    "issuer_countries": "issuer_country",
+    "cards_known_days": "card_known_days",
+    "merchants_count_30d": "merchant_count_30d",
+    "actions": "action",
+    "modes": "mode",
+    "scores": "score",
+    "probabilities": "probability",
+    "model_versions": "model_version",
+    "policy_versions": "policy_version",
+    "rates_versions": "rates_version",
+    "code_versions": "code_version",
+}
+"""Each array of `payment_hours`, and what of a prediction it holds."""
+
+NULLABLE = ("cards_known_days", "merchants_count_30d", "scores", "probabilities")
+"""Of bare values groupArray would leave out the nulls."""
+
+
+def _collected(name: str) -> str:
+    if name in NULLABLE:
+        return f"tupleElement(groupArrayIf(tuple({name}), mode != 'history'), 1)"
+    return f"groupArrayIf({name}, mode != 'history')"
+
+
+# An hour of imported payments alone has a row as well, of no payments: it is built too. By time they pack better.
+BUILD_PAYMENTS = f"""
+INSERT INTO payment_hours (hour, {", ".join(PAYMENT)}, read_from)
+SELECT
+    hour,
+    {", ".join(map(_collected, PAYMENT))},
+    fromUnixTimestamp64Milli(toInt64({{now_ms}}), 'UTC')
+FROM
+(
+    SELECT toStartOfHour(event_time) AS hour, mode, {", ".join(f"{told} AS {name}" for name, told in PAYMENT.items())}
+    FROM predictions FINAL
+    WHERE toStartOfHour(event_time) IN ({{hours}})
+    ORDER BY hour, event_time
+)
+GROUP BY hour
+"""  # noqa: S608 - names of ours
+
 # A payment without features and one that was not answered must be counted as well: each is in the cell of its hour
 # under the empty name, 0 where it was answered and 1 where not.
-BUILD = """
+BUILD_FEATURES = """
 INSERT INTO feature_hours (hour, payments, features, cells, counts, read_from)
 SELECT
     hour,
@@ -110,16 +163,17 @@ class PredictionsToHours:
         stale = self.warehouse.query_columns(STALE)
         if not stale["hour_s"]:
             return False
-        self.warehouse.execute(build(stale["hour_s"], stale["now_ms"][0]))
+        for statement in build(stale["hour_s"], stale["now_ms"][0]):
+            self.warehouse.execute(statement)
         self.counters.hours_built += len(stale["hour_s"])
         return len(stale["hour_s"]) == HOURS_AT_ONCE
 
 
-def build(hours_s: Sequence[int], now_ms: int) -> str:
-    """Return the statement that builds hours, each in seconds since 1970.
+def build(hours_s: Sequence[int], now_ms: int) -> tuple[str, ...]:
+    """Return the statements that build hours, each in seconds since 1970; by the last an hour is known as built.
 
-    >>> "IN (toDateTime(7200, 'UTC'))" in build([7_200], 8_000_000)
-    True
+    >>> ["IN (toDateTime(7200, 'UTC'))" in statement for statement in build([7_200], 8_000_000)]
+    [True, True]
     """
     hours = ", ".join(f"toDateTime({int(hour)}, 'UTC')" for hour in hours_s)
-    return BUILD.format(now_ms=int(now_ms), hours=hours)
+    return tuple(each.format(now_ms=int(now_ms), hours=hours) for each in (BUILD_PAYMENTS, BUILD_FEATURES))

@@ -15,12 +15,14 @@ CLASSES: Mapping[str, str] = {
 }
 
 _NAMES: Mapping[str, str] = {
-    "pseudonym": "card customer device ip email transaction_id traceparent",
+    "pseudonym": "card customer device ip email transaction_id traceparent cards transaction_ids"
+    " payment_key payment_keys",
     "behaviour": "merchant terminal amount_minor currency event_time event_time_ms occurred_at occurred_at_ms"
     " utc_offset_minutes mcc channel entry_mode bin issuer_country merchant_country ip_country shipping_country"
     " features late_ms score probability action reasons reason_codes reason_texts reason_contributions rule_hits"
     " verdict fraud_type kind response_code transaction label change before before_since_ms verdict_of verdict_source"
-    " conflicting state reported_at reported_at_ms learning source revision",
+    " conflicting state reported_at reported_at_ms learning source revision merchants event_times channels"
+    " issuer_countries scores probabilities actions",
     "sent": "key value headers reason_code note text subject arguments",
     "staff": "author key_id control_id",
 }

@@ -30,21 +30,6 @@ CREATE OR REPLACE VIEW v_feature_hours
 AS SELECT * FROM feature_hours FINAL
 COMMENT 'Values of features by hour, as built last';
 
--- Which hours got rows since they were built. A repeat of an insert marks its hours again, which costs a build and
--- changes nothing.
-CREATE TABLE IF NOT EXISTS hours_touched
-(
-    hour DateTime('UTC') COMMENT 'Hour of the event time',
-    touched_at DateTime64(3, 'UTC') COMMENT 'When a payment of it was stored: the latest counts' CODEC(Delta, ZSTD(1))
-)
-ENGINE = ReplacingMergeTree(touched_at)
-ORDER BY hour
-COMMENT 'When payments of each hour came, repeats included: read v_hours_touched';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS predictions_to_hours_touched TO hours_touched
-AS SELECT DISTINCT toStartOfHour(event_time) AS hour, now64(3, 'UTC') AS touched_at FROM predictions
-COMMENT 'Marks the hours of what is stored';
-
 CREATE OR REPLACE VIEW v_hours_touched
 (
     hour DateTime('UTC') COMMENT 'Hour of the event time',

@@ -73,34 +73,50 @@ AS WITH
         FROM ranked
         GROUP BY model_version
     ),
+    -- A scalar is worked out once, however often it is asked.
+    (
+        SELECT groupArray((model_version, day, scored, edge))
+        FROM
+        (
+            SELECT
+                model_version, toDate(event_time) AS day, count() AS scored,
+                groupArraySorted(10000)(-assumeNotNull(probability))[-1] AS edge
+            FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
+            WHERE probability IS NOT NULL
+            GROUP BY model_version, day
+        )
+    ) AS told,
     days AS
     (
+        SELECT of.1 AS model_version, of.2 AS day, of.3 AS scored, of.4 AS edge
+        FROM (SELECT arrayJoin(told) AS of)
+    ),
+    riskiest AS
+    (
         SELECT
-            model_version, toDate(event_time) AS day, count() AS scored,
-            groupArraySorted(10000)
-            ((-assumeNotNull(probability), card, transaction_id, toUnixTimestamp64Milli(event_time))) AS riskiest
-        FROM predictions FINAL
-        WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')}
-            AND mode != 'history' AND probability IS NOT NULL
-        GROUP BY model_version, day
+            a.payment_key AS payment_key, a.card AS card, a.event_time AS event_time, a.model_version AS model_version,
+            d.day AS day, -assumeNotNull(a.probability) AS place
+        FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}) AS a
+        INNER JOIN days AS d ON a.model_version = d.model_version AND toDate(a.event_time) = d.day
+        WHERE a.probability >= -d.edge
+        ORDER BY place, card, a.transaction_id, event_time
+        LIMIT 10000 BY model_version, day
     ),
     cards AS
     (
         SELECT
             r.model_version AS model_version, r.day AS day, r.card AS card, min(r.place) AS first,
-            max(l.verdict = 'fraud' AND abs(r.at_ms - toUnixTimestamp64Milli(l.occurred_at)) <= 86400000) AS defrauded
-        FROM
-        (
-            SELECT
-                model_version, day, risky.1 AS place, risky.2 AS card, risky.3 AS transaction_id, risky.4 AS at_ms
-            FROM days
-            ARRAY JOIN riskiest AS risky
-        ) AS r
-        LEFT JOIN v_verdicts_known
+            max
+            (
+                l.verdict = 'fraud'
+                AND r.event_time BETWEEN l.occurred_at - INTERVAL 1 DAY AND l.occurred_at + INTERVAL 1 DAY
+            ) AS defrauded
+        FROM riskiest AS r
+        LEFT ANY JOIN v_verdicts_known
         (
             from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')},
             known_at = {known_at:DateTime64(3, 'UTC')}
-        ) AS l ON r.card = l.card AND r.transaction_id = l.transaction_id
+        ) AS l ON r.payment_key = l.payment_key
         GROUP BY model_version, day, card
         ORDER BY first, card
         LIMIT 100 BY model_version, day
@@ -158,15 +174,15 @@ AS WITH
 SELECT
     dimension,
     segment,
-    sum(of_payments) AS payments,
-    sum(of_declined) AS declined,
+    sum(number) AS payments,
+    sumIf(number, action = 'block') AS declined,
     declined / payments AS decline_rate,
     low(declined, payments) AS decline_rate_low,
     high(declined, payments) AS decline_rate_high,
     max(declined / payments) OVER (PARTITION BY dimension) - min(declined / payments) OVER (PARTITION BY dimension)
         AS decline_rate_gap,
-    sum(of_honest) AS honest,
-    sum(of_honest_declined) AS honest_declined,
+    sumIf(number, verdict = 'legitimate') AS honest,
+    sumIf(number, verdict = 'legitimate' AND action = 'block') AS honest_declined,
     honest_declined / honest AS false_positive_rate,
     low(honest_declined, honest) AS false_positive_rate_low,
     high(honest_declined, honest) AS false_positive_rate_high,
@@ -175,28 +191,31 @@ SELECT
 FROM
 (
     SELECT
-        toString(issuer_country) AS country, toString(channel) AS means,
+        issuer_country, channel,
         multiIf
         (
-            card_known_days IS NULL, '', card_known_days < 1, '0', card_known_days < 7, '1 to 6',
-            card_known_days < 30, '7 to 29', '30 and more'
+            card_known_days IS NULL, 1, card_known_days < 1, 2, card_known_days < 7, 3, card_known_days < 30, 4, 5
         ) AS age,
         multiIf
         (
-            merchant_count_30d IS NULL, '', merchant_count_30d < 100, 'under 100', merchant_count_30d < 1000, '100 to 999',
-            merchant_count_30d < 10000, '1,000 to 9,999', '10,000 and more'
+            merchant_count_30d IS NULL, 1, merchant_count_30d < 100, 2, merchant_count_30d < 1000, 3,
+            merchant_count_30d < 10000, 4, 5
         ) AS size,
-        count() AS of_payments,
-        countIf(action = 'block') AS of_declined,
-        countIf(verdict = 'legitimate') AS of_honest,
-        countIf(verdict = 'legitimate' AND action = 'block') AS of_honest_declined
+        verdict, action, count() AS number
     FROM v_truth
     (
         from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')}, known_at = {known_at:DateTime64(3, 'UTC')}
     )
-    GROUP BY country, means, age, size
+    GROUP BY issuer_country, channel, age, size, verdict, action
 )
-ARRAY JOIN ['issuer_country', 'channel', 'card_age', 'merchant_size'] AS dimension, [country, means, age, size] AS segment
+ARRAY JOIN
+    ['issuer_country', 'channel', 'card_age', 'merchant_size'] AS dimension,
+    [
+        toString(issuer_country),
+        toString(channel),
+        ['', '0', '1 to 6', '7 to 29', '30 and more'][age],
+        ['', 'under 100', '100 to 999', '1,000 to 9,999', '10,000 and more'][size]
+    ] AS segment
 GROUP BY dimension, segment
 ORDER BY dimension, payments DESC
 COMMENT 'Whom we decline, and wrongly, by segment. Parameters: from, to, known_at';
@@ -215,16 +234,15 @@ AS SELECT
     minute,
     count() AS payments,
     payments / 60 AS per_second,
-    quantileExact(0.5)(latency_ms) AS latency_p50_ms,
-    quantileExact(0.99)(latency_ms) AS latency_p99_ms,
+    quantilesExact(0.5, 0.99)(latency_ms)[1] AS latency_p50_ms,
+    quantilesExact(0.5, 0.99)(latency_ms)[2] AS latency_p99_ms,
     max(latency_ms) AS latency_max_ms
 FROM
 (
     SELECT
         toStartOfMinute(event_time) AS minute,
         toUnixTimestamp64Milli(decided_at) - toUnixTimestamp64Milli(event_time) AS latency_ms
-    FROM predictions FINAL
-    WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')} AND mode != 'history'
+    FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
 )
 GROUP BY minute
 ORDER BY minute
@@ -300,8 +318,7 @@ AS WITH
         SELECT
             toStartOfMinute(decided_at) AS minute, model_version, policy_version, rates_version, code_version,
             count() AS decisions
-        FROM predictions FINAL
-        WHERE event_time >= {from:DateTime64(3, 'UTC')} AND event_time < {to:DateTime64(3, 'UTC')} AND mode != 'history'
+        FROM v_answered(from = {from:DateTime64(3, 'UTC')}, to = {to:DateTime64(3, 'UTC')})
         GROUP BY ALL
         ORDER BY decisions DESC, model_version, policy_version, rates_version, code_version
         LIMIT 1 BY minute

@@ -2,14 +2,16 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from pandas.testing import assert_frame_equal
 
 from schemas.fields import DAY_MS, HOUR_MS
 from schemas.label import Label
 from tests.contract.views_data import FROM_MS, KNOWN_MS, TO_MS, verdicts_known
-from tests.contract.views_told import Told, at
+from tests.contract.views_told import SQL_OF, Told, at
 from tests.contract.warehouse_rows import AT_MS, audit, insert, row
 
 DECIDED_MS = AT_MS + 5
@@ -71,7 +73,7 @@ def test_merchants_are_counted_as_schemes_count_them(told: Told) -> None:
         if FROM_MS <= min(word[2] for word in said) < TO_MS:
             reports[shop, source, min(said)[3]] += 1
     found = told.read("v_merchant_fraud")
-    assert found.month.nunique() == 1
+    assert len(set(found.month)) == 1
     for name_of, of in told.truth.groupby("merchant"):
         merchant = str(name_of)
         row_of = found[found.merchant == merchant].iloc[0]
@@ -141,3 +143,27 @@ def test_one_payment_is_found_by_its_id(told: Told) -> None:
     assert dict(found.features[0]) == dict(made.features)
     assert (found.card[0], found.action[0]) == (made.transaction.card, made.action)
     assert told.read("v_transaction", transaction_id="tx-none").empty
+
+
+def test_an_hour_that_is_kept_says_what_its_rows_say(told: Told) -> None:
+    """Law: a view says the same of hours read from `predictions`, of hours that are kept, and of some of each."""
+    views = [view for view, sql in SQL_OF.items() if "{to:" in sql and "drift" not in view]
+    assert len(views) > 10
+    states: dict[str, Callable[[], None]] = {
+        "bare": lambda: told.touch(1),
+        "kept": told.settle,
+        "some": lambda: told.touch(2),
+    }
+    asked: dict[str, set[str]] = {}
+    first: dict[str, Any] = {}
+    for state, prepare in states.items():
+        prepare()
+        plan = "EXPLAIN ESTIMATE SELECT max(score) FROM v_answered(from = '2000-01-01', to = '2100-01-01')"
+        planned = told.warehouse.query_columns(plan)
+        asked[state] = {table for table, rows in zip(planned["table"], planned["rows"], strict=True) if rows}
+        for view in views:
+            frame = told.read(view)
+            frame = frame.sort_values(list(frame.columns[:3])).reset_index(drop=True)
+            assert_frame_equal(first.setdefault(view, frame), frame, obj=f"{view} {state}", rtol=1e-9)
+    assert told.read("v_answered", **{"from": at(0), "to": at(FROM_MS - DAY_MS)}).empty
+    assert asked == {"bare": {"predictions"}, "kept": {"payment_hours"}, "some": {"predictions", "payment_hours"}}

@@ -42,6 +42,7 @@ MARKS = {
 }
 """Materialised views, and the tables that they write."""
 ANALYSTS = (
+    "v_answered",
     "v_disparity",
     "v_drift",
     "v_drift_features",
@@ -84,6 +85,7 @@ def test_every_table_and_view_says_what_it_is(warehouse: Warehouse) -> None:
         "matured",
         "schema_migrations",
         "feature_hours",
+        "payment_hours",
         "hours_touched",
         "transaction_ids",
         *MARKS,

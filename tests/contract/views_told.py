@@ -3,14 +3,15 @@
 import datetime as dt
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
 from consumers.migrations_to_clickhouse import shipped_migrations
-from consumers.predictions_to_hours import PredictionsToHours
+from consumers.predictions_to_hours import PredictionsToHours, build
 from consumers.warehouse import Warehouse, query_frame
-from schemas.fields import DAY_MS
+from schemas.fields import DAY_MS, HOUR_MS
 from tests.contract.views_data import FROM_MS, KNOWN_MS, TO_MS, labels, outcomes, payments, store, truth
 
 SILENCE = 3.0
@@ -18,7 +19,7 @@ DECLINE_COST, REVIEW_COST = 0.1, 300.0
 HOURS = 60
 """More than the payments lie in."""
 PARAMETER = re.compile(r"\{(\w+):(\w+)")
-ANALYSTS = ("0012", "0018", "0019")
+ANALYSTS = ("0012", "0014", "0018", "0019")
 
 
 def at(ms: int) -> dt.datetime:
@@ -78,12 +79,30 @@ class Told:
         store(warehouse, chance, {"predictions": self.payments, "labels": self.labels, "outcomes": self.outcomes})
         self.truth: Any = truth(self.payments, self.labels)
         self.build()
+        self.later_ms = round(time.time() * 1_000)
 
     def build(self) -> None:
         """Build every hour, as it is done while a service runs."""
         hours = PredictionsToHours(self.warehouse, threading.Event(), lambda: 0.0)
         while hours.step() and hours.counters.hours_built < HOURS:
             pass
+
+    def settle(self) -> None:
+        """Build every hour as if nothing had come for long: views then read none from `predictions`."""
+        hours = self.warehouse.query_columns("SELECT toUnixTimestamp(hour) AS hour_s FROM v_hours_touched")["hour_s"]
+        for statement in build(hours, self._later_ms()):
+            self.warehouse.execute(statement)
+
+    def touch(self, one_in: int) -> None:
+        """Mark one hour in so many as one that got rows since."""
+        later = f"fromUnixTimestamp64Milli(toInt64({self._later_ms()}), 'UTC')"
+        some = f"SELECT DISTINCT hour FROM hours_touched WHERE intDiv(toUnixTimestamp(hour), 3600) % {one_in:d} = 0"  # noqa: S608
+        self.warehouse.execute(f"INSERT INTO hours_touched SELECT hour, {later} FROM ({some})")  # noqa: S608
+
+    def _later_ms(self) -> int:
+        """Return a time that is later than all that was marked or built before."""
+        self.later_ms += HOUR_MS
+        return self.later_ms
 
     def read(self, view: str, **chosen: Any) -> Any:
         """Return all that a view says, as a frame."""

@@ -47,9 +47,10 @@ def test_hours_are_built_until_none_has_changed_and_a_store_that_is_down_is_wait
     hours = PredictionsToHours(store, stop, lambda: float(next(clock)))  # type: ignore[arg-type]
     assert hours.run().as_dict() == {"hours_built": HOURS_AT_ONCE + 2}
     assert stop.waited_s == [REST_SHARE * 3.0, 3.0, REST_SHARE * 3.0, REST_SHARE * 3.0]
-    assert len(store.statements) == 2
-    assert str(NOW_MS) in store.statements[1]
-    assert store.statements[1].count("toDateTime(") == 2
+    assert [statement.split()[2] for statement in store.statements] == 2 * ["payment_hours", "feature_hours"]
+    for statement in store.statements[2:]:
+        assert str(NOW_MS) in statement
+        assert statement.count("toDateTime(") == 2
 
 
 def test_a_rest_is_not_shorter_than_it_has_to_be() -> None:
