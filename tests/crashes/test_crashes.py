@@ -12,8 +12,8 @@ from schemas.settings import Settings
 from tests.bench.sink_crashes import HIDDEN_OTHERWISE
 from tests.crashes.logs import Logs
 from tests.crashes.mistakes import MISTAKES
-from tests.crashes.shown import differing, shown, store_once
-from tests.crashes.sink import BUILD_POINTS, POINTS, build_all
+from tests.crashes.shown import differing, shown, store_once, views
+from tests.crashes.sink import BUILD_POINTS, POINTS, build_all, settle
 from tests.crashes.trial import (
     FEW_PAYMENTS,
     Trial,
@@ -75,16 +75,19 @@ def test_a_sink_with_a_mistake_is_noticed(store: Warehouse, sink: type[TopicsToC
     assert seeds_until_noticed(store, sink) is not None
 
 
-def test_hours_built_from_repeats_would_be_noticed(store: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    logs = Logs(SEED, FEW_PAYMENTS)
+@pytest.mark.parametrize(("built", "view"), [("BUILD_FEATURES", "v_feature_hours"), ("BUILD_PAYMENTS", "v_answered")])
+def test_hours_built_from_repeats_would_be_noticed(
+    store: Warehouse, monkeypatch: pytest.MonkeyPatch, built: str, view: str
+) -> None:
+    logs, asked = Logs(SEED, FEW_PAYMENTS), {view: views(store)[view]}
     store.execute("SYSTEM STOP MERGES")
     for _ in range(2):
         store_once(logs, store)
     build_all(store)
-    hours_only = {"v_feature_hours": ""}
-    right = shown(store, hours_only)
-    monkeypatch.setattr(hours, "BUILD", hours.BUILD.replace("predictions FINAL", "predictions"))
+    right = shown(store, asked)
+    monkeypatch.setattr(hours, built, getattr(hours, built).replace("predictions FINAL", "predictions"))
     build_all(store)
-    assert differing(right, shown(store, hours_only))
+    settle(store)
+    assert differing(right, shown(store, asked))
     store.execute("SYSTEM START MERGES")
     empty(store)

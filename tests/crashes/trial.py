@@ -10,7 +10,7 @@ from consumers.warehouse import Warehouse
 from tests.crashes.logs import Logs
 from tests.crashes.mistakes import MISTAKES
 from tests.crashes.shown import differing, replacing, shown, store_once, tables, views, without_final
-from tests.crashes.sink import Group, build_all
+from tests.crashes.sink import Group, build_all, settle
 from tests.stored import ZEROES, StoreAudit, audit_store
 
 FEW_PAYMENTS = 30
@@ -45,6 +45,8 @@ def tried(store: Warehouse, seed: int) -> Trial:
         group.run()
         build_all(store)
         different = differing(clean, shown(store, every))
+        settle(store)
+        different += differing(clean, shown(store, every))
     for table in tables(store):
         store.execute(f"OPTIMIZE TABLE {table} FINAL")
     audit = audit_store(logs.by_topic(), store)
