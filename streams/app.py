@@ -53,6 +53,9 @@ TELL_IDLE_INTERVAL_S = 0.1
 TELL_ALONE_INTERVAL_S = 1.0
 
 
+OPENING_S_MAX = 30 * 86_400.0
+"""How long tasks may open: to Faust one request to the broker, after whose time-out it never reads again, unsaid."""
+
 STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (CardStage, MerchantStage, LearningStage)}
 DECIDING = (CardStage.name, MerchantStage.name)
 
@@ -99,7 +102,7 @@ def build_app(settings: Settings, names: Sequence[str] = DECIDING) -> App:
         # A member hears by its heartbeat that another has gone, and takes over only then.
         broker_heartbeat_interval=min(0.5, settings.session_timeout_ms / 3000),
         broker_commit_interval=1.0,
-        broker_request_timeout=max(40.0, 2 * settings.session_timeout_ms / 1000),
+        broker_request_timeout=OPENING_S_MAX,
         consumer_group_instance_id=settings.worker_id or None,
         stream_wait_empty=True,
         topic_disable_leader=True,

@@ -28,6 +28,8 @@ FETCH_WAIT_MS = 50
 POLL_RECORDS_MAX = 200
 """Of one poll; on a backlog of each partition, so that none waits until what arrived before it is used up."""
 POLL_TIMEOUT_S = 0.05
+REQUEST_TIMEOUT_MS_MIN = 40_000
+"""Of one request. A group that rebalances answers a member no sooner than it has heard from the others."""
 POLL_INTERVAL_S = 0.005
 
 
@@ -70,7 +72,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=1024 * 1024,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            request_timeout_ms=max(REQUEST_TIMEOUT_MS_MIN, int(2000 * conf.broker_session_timeout)),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
