@@ -97,6 +97,11 @@ class Training:
         return record.model_copy(update=changes) if changes else record
 
 
+def same_models(one: Mapping[str, Scorer], other: Mapping[str, Scorer]) -> bool:
+    """Return whether the same versions came out as the same models: what each came out as is named by its content."""
+    return {name: each.version for name, each in one.items()} == {name: each.version for name, each in other.items()}
+
+
 def remake(
     logs: Logs,
     training: Training,

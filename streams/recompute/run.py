@@ -16,7 +16,7 @@ from streams.recompute.compare import LISTED_MAX, Found, Scope, Subject
 from streams.recompute.documents import Documents
 from streams.recompute.logs import ZERO, Logs, Position, Starts, check_beginnings, position_of
 from streams.recompute.merchant import MerchantPlay
-from streams.recompute.models import Training, remake
+from streams.recompute.models import Training, remake, same_models
 from streams.recompute.order import Order, order_of
 from streams.recompute.rare import Answer, Letter, Rare
 from streams.recompute.replay import Place, Play
@@ -93,7 +93,7 @@ class Recomputation:
             training = Training(self.logs, learning, self._labels, features, kept)
             self.say("models")
             remade = remake(self.logs, training, left, judged, self._versions, is_believed=self.documents.is_believed)
-            if remade == self.documents.remade:
+            if same_models(remade, self.documents.remade):
                 break
             self.documents.remade = remade
         self._left(left, judged)

@@ -16,7 +16,7 @@ from streams.detector.stage import Context, Record
 from streams.documents import shipped_policy, shipped_rates
 from streams.recompute.compare import Found
 from streams.recompute.logs import DeletedError
-from streams.recompute.models import Training, remake
+from streams.recompute.models import Training, remake, same_models
 from streams.recompute.rare import Rare
 from tests.planted import MemoryLogs
 
@@ -91,6 +91,18 @@ def test_one_altered_coefficient_is_found_and_only_there() -> None:
     assert dict(found.wrong) == {(MODELS.name, "differs"): 1}
     assert list(remade) == [world.models[1].version]
     assert "state.cells.intercept" in found.differences[0].fields
+
+
+def test_models_made_again_twice_are_the_same_and_others_are_not() -> None:
+    """Law: a recomputation ends when its models come out as they did before, each made anew from the log."""
+    world = _World()
+    world.alter(1, state=_other_coefficients(world.models[1]))
+    (_, once), (_, twice) = world.remade(), world.remade()
+    assert once
+    assert same_models(once, twice)
+    version, scorer = next(iter(once.items()))
+    assert not same_models(once, {version: scorer._replace(version="m-other")})
+    assert not same_models(once, {})
 
 
 def test_another_library_that_learns_the_same_is_no_difference() -> None:
