@@ -209,7 +209,7 @@ def test_the_audit_sees_damage_in_a_topic(
     ("statement", "figures"),
     [
         ("UPDATE amount_minor = amount_minor + 1", {"stored_differing", "figures_differing"}),
-        ("UPDATE features = map('card_count_1h', 1.)", {"stored_differing"}),
+        ("UPDATE features = mapUpdate(features, map('card_count_1h', 99.))", {"stored_differing"}),
         ("DELETE", {"stored_missing", "figures_differing"}),
     ],
 )
